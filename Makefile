@@ -1,0 +1,72 @@
+# hygiene_exporter. On a fresh machine with Go: `make run` and `make test`.
+
+GO      ?= go
+BUILD   := .build
+BINARY  := $(BUILD)/hygiene_exporter
+TOOLS   := $(BUILD)/tools
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0)
+REVISION := $(firstword $(shell git rev-parse --verify -q HEAD) unknown)
+ABOUT   := github.com/prometheus/common/version
+LDFLAGS := -s -w -X $(ABOUT).Version=$(VERSION) -X $(ABOUT).Revision=$(REVISION)
+AREA    ?= ...
+
+export HYGIENE_TOOLS := $(abspath $(TOOLS))
+export HYGIENE_BIN   := $(abspath $(BINARY))
+
+.PHONY: all run demo build test test-live test-full bench fuzz lint docs package tools clean
+all: build
+
+run: build ## Build the agent and run it on its defaults, on this host.
+	$(BINARY)
+
+demo: build ## The whole line on loopback: agent, Prometheus, Alertmanager, and a receiver that prints pages.
+	cd test && $(GO) run ./demo
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/hygiene_exporter
+
+test: ## Hermetic: no root, no network beyond Go modules.
+	$(GO) vet ./...
+	$(GO) test ./...
+
+test-live: build tools ## The real systems as oracles; root on Debian. AREA=e2e runs one package of test/.
+	cd test && $(GO) vet -tags live ./... && $(GO) test -tags live -count=1 -timeout 40m ./$(AREA)
+	$(GO) test -tags live -count=1 -timeout 20m -run Live ./...
+
+test-full: export HYGIENE_FULL = 1
+test-full: test-live ## As test-live, with the whole of each matrix.
+	$(GO) test -race -count=1 ./...
+
+bench: build tools ## Speed and memory, as ratios against a peer or a limit in the same run.
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+	cd test && $(GO) test -tags live -count=1 -v -timeout 60m -run Bench ./bench
+
+FUZZTIME ?= 30s
+fuzz: ## Each fuzz target for FUZZTIME.
+	@$(GO) list -f '{{.ImportPath}} {{.Dir}}' ./... | while read -r package dir; do \
+	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | cut -c6-); do \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; done; done
+
+lint: $(TOOLS)/golangci-lint
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(TOOLS)/golangci-lint run ./...
+	cd test && $(abspath $(TOOLS))/golangci-lint run --config ../.golangci.yml --build-tags live ./...
+
+docs: ## Rewrite the generated reference.
+	$(GO) test ./config/... ./docs/... -run 'Docs|Example' -update
+
+package: build $(TOOLS)/nfpm ## deb and rpm in .build.
+	for format in deb rpm; do VERSION=$(VERSION) GOARCH=$$($(GO) env GOARCH) $(TOOLS)/nfpm package -f packaging/nfpm.yaml -p $$format -t $(BUILD)/ || exit 1; done
+
+tools: $(addprefix $(TOOLS)/,prometheus promtool alertmanager amtool)
+$(TOOLS)/prometheus $(TOOLS)/promtool: test/tools/prometheus/go.mod
+	cd $(<D) && $(GO) build -tags remove_all_sd -o $(HYGIENE_TOOLS)/$(@F) github.com/prometheus/prometheus/cmd/$(@F)
+$(TOOLS)/alertmanager $(TOOLS)/amtool: test/tools/alertmanager/go.mod
+	cd $(<D) && $(GO) build -o $(HYGIENE_TOOLS)/$(@F) github.com/prometheus/alertmanager/cmd/$(@F)
+$(TOOLS)/golangci-lint: test/tools/lint/go.mod
+	cd $(<D) && $(GO) build -o $(HYGIENE_TOOLS)/$(@F) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(TOOLS)/nfpm: test/tools/nfpm/go.mod
+	cd $(<D) && $(GO) build -o $(HYGIENE_TOOLS)/$(@F) github.com/goreleaser/nfpm/v2/cmd/nfpm
+
+clean:
+	rm -rf $(BUILD)

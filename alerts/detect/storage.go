@@ -1,0 +1,160 @@
+package detect
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/tsdb/chunks"
+	"github.com/prometheus/prometheus/util/annotations"
+
+	"hygiene_exporter/collector"
+	"hygiene_exporter/probes"
+)
+
+// facts shows a snapshot to the query engine as a store in which each series
+// has one sample, at the snapshot's own millisecond. Series are built when a
+// query first asks for their metric: most facts are read by no rule.
+type facts struct {
+	snapshot *collector.Snapshot
+	families map[string]*family
+}
+
+type family struct {
+	samples []probes.Sample
+	build   sync.Once
+	series  []storage.Series // sorted by labels
+}
+
+func newFacts(snapshot *collector.Snapshot) *facts {
+	f := &facts{snapshot: snapshot, families: make(map[string]*family)}
+	for _, report := range snapshot.Reports {
+		for _, sample := range report.Samples {
+			known := f.families[sample.Metric.Name]
+			if known == nil {
+				known = new(family)
+				f.families[sample.Metric.Name] = known
+			}
+			known.samples = append(known.samples, sample)
+		}
+	}
+	return f
+}
+
+// factsOf returns the store of a snapshot, which is built once for all queries
+// on the same snapshot.
+func (r *Rules) factsOf(snapshot *collector.Snapshot) *facts {
+	if last := r.facts.Load(); last != nil && last.snapshot == snapshot {
+		return last
+	}
+	f := newFacts(snapshot)
+	r.facts.Store(f)
+	return f
+}
+
+func (f *facts) all(name string) []storage.Series {
+	fam := f.families[name]
+	if fam == nil {
+		return nil
+	}
+	fam.build.Do(func() {
+		at := f.snapshot.At.UnixMilli()
+		fam.series = make([]storage.Series, 0, len(fam.samples))
+		for _, sample := range fam.samples {
+			fam.series = append(fam.series, storage.NewListSeries(labelsOf(sample), []chunks.Sample{point{t: at, v: sample.Value}}))
+		}
+		slices.SortFunc(fam.series, func(a, b storage.Series) int { return labels.Compare(a.Labels(), b.Labels()) })
+	})
+	return fam.series
+}
+
+// labelsOf leaves out empty values: to PromQL an empty label is no label, but
+// one that is kept makes two sides of a comparison differ without a word.
+func labelsOf(sample probes.Sample) labels.Labels {
+	builder := labels.NewScratchBuilder(len(sample.Labels) + 1)
+	builder.Add(model.MetricNameLabel, sample.Metric.Name)
+	for i, name := range sample.Metric.Labels {
+		if i < len(sample.Labels) && sample.Labels[i] != "" {
+			builder.Add(name, sample.Labels[i])
+		}
+	}
+	builder.Sort()
+	return builder.Labels()
+}
+
+var _ storage.Queryable = (*facts)(nil)
+
+// Querier ignores the time range: everything is known at one instant.
+func (f *facts) Querier(_, _ int64) (storage.Querier, error) { return querier{facts: f}, nil }
+
+type querier struct{ facts *facts }
+
+// Select returns the series of the metric that the matchers name.
+func (q querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
+	i := slices.IndexFunc(matchers, func(m *labels.Matcher) bool {
+		return m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual
+	})
+	if i < 0 {
+		return storage.EmptySeriesSet()
+	}
+	all := q.facts.all(matchers[i].Value)
+	if len(matchers) == 1 {
+		return &seriesSet{rest: all}
+	}
+	var found []storage.Series
+	for _, series := range all {
+		lset := series.Labels()
+		if !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(lset.Get(m.Name)) }) {
+			found = append(found, series)
+		}
+	}
+	return &seriesSet{rest: found}
+}
+
+// LabelValues is not used by queries.
+func (querier) LabelValues(context.Context, string, *storage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return nil, nil, nil
+}
+
+// LabelNames is not used by queries.
+func (querier) LabelNames(context.Context, *storage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return nil, nil, nil
+}
+
+func (querier) Close() error { return nil }
+
+type seriesSet struct {
+	current storage.Series
+	rest    []storage.Series
+}
+
+func (s *seriesSet) Next() bool {
+	if len(s.rest) == 0 {
+		return false
+	}
+	s.current, s.rest = s.rest[0], s.rest[1:]
+	return true
+}
+
+func (s *seriesSet) At() storage.Series                { return s.current }
+func (s *seriesSet) Err() error                        { return nil }
+func (s *seriesSet) Warnings() annotations.Annotations { return nil }
+
+// A point is the one sample of a series.
+type point struct {
+	t int64
+	v float64
+}
+
+func (p point) T() int64                      { return p.t }
+func (p point) ST() int64                     { return 0 }
+func (p point) F() float64                    { return p.v }
+func (p point) H() *histogram.Histogram       { return nil }
+func (p point) FH() *histogram.FloatHistogram { return nil }
+func (p point) Type() chunkenc.ValueType      { return chunkenc.ValFloat }
+func (p point) Copy() chunks.Sample           { return p }

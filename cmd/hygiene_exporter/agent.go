@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/common/version"
+
+	"hygiene_exporter/alerts"
+	"hygiene_exporter/alerts/ledger"
+	"hygiene_exporter/alerts/monitor"
+	"hygiene_exporter/collector"
+	"hygiene_exporter/config"
+	"hygiene_exporter/dashboards/web"
+	"hygiene_exporter/probes/host"
+)
+
+// An agent is everything that runs between start and stop.
+type agent struct {
+	environment *environment
+	log         *slog.Logger
+	hosts       *host.Hosts
+	collector   *collector.Collector
+	monitor     *monitor.Monitor
+	self        *self
+	loopback    bool
+
+	reloading sync.Mutex
+	notices   []string // that do not change while the agent runs
+}
+
+// newAgent builds an agent and starts nothing. Any mistake in the
+// configuration is an error here; a state that cannot be used is not, it is
+// said and counted.
+func newAgent(e *environment, log *slog.Logger) (*agent, error) {
+	c, err := e.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	mc, err := monitorConfig(c)
+	if err != nil {
+		return nil, e.inConfig(err)
+	}
+	stateDir := e.stateDir()
+	hosts, err := e.hosts(c, stateDir, log)
+	if err != nil {
+		return nil, err
+	}
+	list, err := entries(c, hosts)
+	if err != nil {
+		return nil, e.inConfig(err)
+	}
+	a := &agent{environment: e, log: log, hosts: hosts, self: &self{hosts: hosts}}
+	a.self.loadedConfig(time.Now(), c.Alerts.Evaluate)
+	a.openLedger(c, mc)
+	a.collector.Replace(list)
+	return a, nil
+}
+
+// inConfig says in which file a mistake is.
+func (e *environment) inConfig(err error) error {
+	if e.configFile == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", e.configFile, err)
+}
+
+// openLedger restores the open problems and puts collector and monitor around
+// them.
+func (a *agent) openLedger(c *config.Config, mc monitor.Config) {
+	now := time.Now()
+	boot, grace := bootTime(now), time.Duration(c.Escalation.StartupGrace)
+	book, err := ledger.Open(ledger.Options{
+		State:        a.hosts.State("ledger"),
+		CloseAfter:   time.Duration(c.Alerts.CloseAfter),
+		Deadlines:    monitor.Deadlines(mc.Policy),
+		Boot:         boot,
+		StartupGrace: grace,
+		// A clock that nobody disciplines delays problems after boot, when
+		// it may be about to step. It must not silence the host for ever.
+		Synchronised: func() bool { return clockSynchronised() || time.Since(boot) > grace },
+		Built:        builtAt(),
+	})
+	if err != nil {
+		a.log.Error("some problems of earlier could not be restored", "err", err)
+		a.notices = append(a.notices, "Some problems of earlier could not be restored: "+err.Error())
+	}
+	for _, notice := range a.hosts.Notices() {
+		a.log.Warn("state", "notice", notice)
+	}
+	a.collector = collector.New(collector.Options{
+		Log:         a.log,
+		SeriesLimit: c.Limits.Series,
+		Self:        a.self.samples,
+		SelfMetrics: selfMetrics(),
+		OnRun:       func(probe string) { a.monitor.Ran(probe) },
+		Priority:    func(probe, object string) int { return a.monitor.Priority(probe, object) },
+	})
+	a.monitor = monitor.New(monitor.Options{Snapshot: a.collector.Snapshot, Ledger: book, Log: a.log}, mc)
+}
+
+// reload puts the configuration file in force as a whole, or keeps the running
+// one and says why.
+func (a *agent) reload(ctx context.Context) error {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	c, err := a.environment.loadConfig()
+	if err != nil {
+		return a.refuse(err)
+	}
+	mc, err := monitorConfig(c)
+	if err != nil {
+		return a.refuse(a.environment.inConfig(err))
+	}
+	list, err := entries(c, a.hosts)
+	if err == nil {
+		err = a.hosts.Wrap(c.Commands)
+	}
+	if err != nil {
+		return a.refuse(a.environment.inConfig(err))
+	}
+	a.self.loadedConfig(time.Now(), c.Alerts.Evaluate)
+	a.collector.Replace(list)
+	a.monitor.Reconfigure(ctx, mc)
+	a.log.Info("configuration reloaded")
+	return nil
+}
+
+func (a *agent) refuse(err error) error {
+	a.self.refusedConfig()
+	a.log.Error("configuration not reloaded, the running one is kept", "err", err)
+	return err
+}
+
+// handler serves HTTP.
+func (a *agent) handler(loopbackOnly, lifecycle bool) http.Handler {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "this host"
+	}
+	options := web.Options{
+		Metrics:      a.collector.Handler(a.monitor.Families),
+		Snapshot:     a.collector.Snapshot,
+		Problems:     a.monitor.Problems,
+		Notices:      func() []string { return a.say(loopbackOnly) },
+		Ready:        a.ready,
+		Runbooks:     alerts.Runbooks(),
+		Host:         name,
+		Version:      version.Version,
+		LoopbackOnly: loopbackOnly,
+	}
+	if lifecycle {
+		options.Reload = func() error { return a.reload(context.Background()) }
+	}
+	return web.New(options)
+}
+
+// ready reports whether every enabled probe has finished a run.
+func (a *agent) ready() bool {
+	for _, report := range a.collector.Snapshot().Reports {
+		if report.Outcome == collector.NotRun {
+			return false
+		}
+	}
+	return true
+}
+
+// say returns what whoever runs the agent should know.
+func (a *agent) say(loopbackOnly bool) []string {
+	notices := append([]string(nil), a.notices...)
+	for _, notice := range a.hosts.Notices() {
+		notices = append(notices, capital(notice))
+	}
+	if loopbackOnly {
+		notices = append(notices, "Only this host can scrape the agent. To open it, start with\n"+openUp+".")
+	}
+	return notices
+}
+
+func capital(sentence string) string {
+	if sentence == "" {
+		return sentence
+	}
+	return strings.ToUpper(sentence[:1]) + sentence[1:]
+}
+
+var errNoProbe = errors.New("there is no probe of this name")

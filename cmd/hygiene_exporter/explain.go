@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"hygiene_exporter/collector"
+	"hygiene_exporter/probes"
+)
+
+// explainCommand shows the evidence behind one object.
+type explainCommand struct{ probe, object string }
+
+func (c *explainCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
+	clause := app.Command("explain", "Show what a probe knows of one object, and what follows from it.")
+	clause.Arg("probe", "The probe.").Required().StringVar(&c.probe)
+	clause.Arg("object", "The object, or any part that only it has. Without one, the objects are listed.").StringVar(&c.object)
+	return clause
+}
+
+func (c *explainCommand) run(ctx context.Context, e *environment) error {
+	l, err := newLook(e, []string{c.probe})
+	if err != nil {
+		return err
+	}
+	if !l.entries[0].Settings.Enabled {
+		return fmt.Errorf("the probe %s is switched off by the configuration", c.probe)
+	}
+	result, err := l.run(ctx)
+	if err != nil {
+		return err
+	}
+	report := result.Snapshot.Reports[c.probe]
+	objects := known(report)
+	if c.object == "" {
+		for _, object := range objects {
+			fmt.Fprintln(e.stdout, object)
+		}
+		return nil
+	}
+	object, err := pick(objects, c.object)
+	if err != nil {
+		return err
+	}
+	return l.explain(ctx, e, result, object)
+}
+
+// known lists everything that a report speaks of.
+func known(report *collector.Report) []string {
+	var objects []string
+	for _, sample := range report.Samples {
+		objects = append(objects, sample.Object())
+	}
+	for _, fault := range report.Faults {
+		objects = append(objects, fault.Object)
+	}
+	slices.Sort(objects)
+	return slices.Compact(objects)
+}
+
+// pick returns the one object that is, or contains, what was asked for.
+func pick(objects []string, part string) (string, error) {
+	if slices.Contains(objects, part) {
+		return part, nil
+	}
+	var fit []string
+	for _, object := range objects {
+		if strings.Contains(object, part) {
+			fit = append(fit, object)
+		}
+	}
+	switch len(fit) {
+	case 1:
+		return fit[0], nil
+	case 0:
+		return "", fmt.Errorf("no object contains %.80q; list them by naming none", part)
+	}
+	shown := fit[:min(len(fit), 10)]
+	return "", fmt.Errorf("%d objects contain %.80q:\n  %s", len(fit), part, strings.Join(shown, "\n  "))
+}
+
+func (l *look) explain(ctx context.Context, e *environment, result judged, object string) error {
+	entry := l.entries[0]
+	fmt.Fprintf(e.stdout, "%s  %s\n\n", entry.Spec.Name, object)
+	if explainer, ok := entry.Probe.(probes.Explainer); ok {
+		text, err := explainer.Explain(ctx, object)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(e.stdout, "%s\n", text)
+	}
+	fmt.Fprintln(e.stdout, "Facts:")
+	for _, sample := range result.Snapshot.Reports[entry.Spec.Name].Samples {
+		if sample.Object() == object {
+			fmt.Fprintf(e.stdout, "  %s\n", factLine(sample))
+		}
+	}
+	for _, u := range result.Unknown {
+		if u.Object == object {
+			fmt.Fprintf(e.stdout, "\nCould not be inspected: %s: %s\n", u.Reason, u.Error)
+		}
+	}
+	for _, f := range result.Findings {
+		if f.Object == object {
+			fmt.Fprintf(e.stdout, "\n%s %s: %s\n  %s\n  %s\n", strings.ToUpper(f.Severity), f.Check, f.Text.Summary, f.Description, f.Action)
+		}
+	}
+	return nil
+}
+
+// factLine prints a sample as Prometheus would, but an instant as a date.
+func factLine(sample probes.Sample) string {
+	var labels []string
+	for i, name := range sample.Metric.Labels {
+		if name != probes.LabelObject && sample.Labels[i] != "" {
+			labels = append(labels, fmt.Sprintf("%s=%q", name, sample.Labels[i]))
+		}
+	}
+	line := sample.Metric.Name
+	if len(labels) > 0 {
+		line += "{" + strings.Join(labels, ",") + "}"
+	}
+	if strings.HasSuffix(sample.Metric.Name, "_timestamp_seconds") {
+		return line + "  " + time.Unix(int64(sample.Value), 0).Format("2006-01-02 15:04:05 MST")
+	}
+	return line + "  " + strconv.FormatFloat(sample.Value, 'f', -1, 64)
+}

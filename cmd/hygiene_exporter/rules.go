@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"hygiene_exporter/alerts"
+	"hygiene_exporter/alerts/escalation"
+)
+
+// rulesCommand prints rule files for Prometheus.
+type rulesCommand struct{ kind, job, identity, policy string }
+
+func (c *rulesCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
+	clause := app.Command("rules", "Print the rule file that Prometheus loads.")
+	clause.Flag("kind", "escalation: the problems that agents find go up the ladder. detection: Prometheus itself finds them, without tiers and acknowledgement; set alerts.evaluate to false then.").
+		Default("escalation").EnumVar(&c.kind, "escalation", "detection")
+	clause.Flag("job", "Scrape job of the agents.").Default(escalation.DefaultJob).StringVar(&c.job)
+	clause.Flag("identity", "Labels that identify an agent, with commas: job,instance and possibly cluster.").Default("job,instance").StringVar(&c.identity)
+	clause.Flag("policy", "Central policy file, whose owners and links the rules then know.").ExistingFileVar(&c.policy)
+	return clause
+}
+
+func (c *rulesCommand) run(_ context.Context, e *environment) error {
+	if c.kind == "detection" {
+		text, err := alerts.RuleFile()
+		if err != nil {
+			return err
+		}
+		_, err = e.stdout.Write(text)
+		return err
+	}
+	options := escalation.Options{Job: c.job, Labels: strings.Split(c.identity, ",")}
+	text, err := escalation.Rules(options)
+	if err != nil {
+		return err
+	}
+	_, err = e.stdout.Write(text)
+	return err
+}
+
+// alertmanagerCommand prints the configuration of Alertmanager.
+type alertmanagerCommand struct{ policy string }
+
+const alertmanagerHelp = "Configuration of Alertmanager, from one central policy file."
+
+func (c *alertmanagerCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
+	clause := parent(app, "alertmanager", alertmanagerHelp).Command("generate", "Print the configuration that a policy file describes. This is the default.").Default()
+	clause.Arg("policy", "The central policy file.").Required().ExistingFileVar(&c.policy)
+	return clause
+}
+
+func (c *alertmanagerCommand) run(_ context.Context, e *environment) error {
+	data, err := os.ReadFile(c.policy)
+	if err != nil {
+		return err
+	}
+	text, err := escalation.Alertmanager(c.policy, data)
+	if err != nil {
+		return err
+	}
+	_, err = e.stdout.Write(text)
+	return err
+}
+
+// alertmanagerCheckCommand checks a configuration that somebody wrote.
+type alertmanagerCheckCommand struct{ file string }
+
+func (c *alertmanagerCheckCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
+	clause := parent(app, "alertmanager", alertmanagerHelp).Command("check", "Say whether a configuration of Alertmanager brings every problem to somebody.")
+	clause.Arg("file", "The configuration of Alertmanager.").Required().ExistingFileVar(&c.file)
+	return clause
+}
+
+func (c *alertmanagerCheckCommand) run(_ context.Context, e *environment) error {
+	data, err := os.ReadFile(c.file)
+	if err != nil {
+		return err
+	}
+	if err := escalation.CheckAlertmanager(data); err != nil {
+		return fmt.Errorf("%s:\n%w", c.file, err)
+	}
+	fmt.Fprintf(e.stdout, "%s brings every problem to somebody\n", c.file)
+	return nil
+}
+
+// alertmanagerExampleCommand prints an example of a policy file.
+type alertmanagerExampleCommand struct{}
+
+func (c *alertmanagerExampleCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
+	return parent(app, "alertmanager", alertmanagerHelp).Command("example", "Print a central policy file to start from.")
+}
+
+func (c *alertmanagerExampleCommand) run(_ context.Context, e *environment) error {
+	_, err := e.stdout.Write(escalation.Example())
+	return err
+}

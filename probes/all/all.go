@@ -1,0 +1,15 @@
+// Package all lists the probes. It is the only place that knows every one of
+// them; a new probe is one line here.
+package all
+
+import (
+	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate"
+)
+
+// Specs returns the specs of all probes, in the order of the reference.
+func Specs() []probes.Spec {
+	return []probes.Spec{
+		certificate.Spec(),
+	}
+}

@@ -1,0 +1,56 @@
+package certificate
+
+import (
+	"time"
+
+	"hygiene_exporter/probes/certificate/bundle"
+)
+
+// Deadlines are the instants by which a certificate must be renewed.
+type deadlines struct {
+	due      time.Time // it should be renewed from here on
+	overdue  time.Time // it should have been
+	critical time.Time // it is about to expire
+}
+
+const day = 24 * time.Hour
+
+// deadlines applies a renewal policy to a certificate. They never fall: due is
+// at or before overdue, overdue at or before critical, critical at or before the
+// end. A certificate whose end is before its beginning is critical from its end.
+func (r Renew) deadlines(c bundle.Certificate) deadlines {
+	r = r.withDefaults()
+	life := max(0, c.NotAfter.Sub(c.NotBefore)) // at most 292 years: Sub saturates
+	overdue := r.Overdue.of(life)
+	due := max(r.Due.of(life), overdue)
+	critical := r.Critical.of(life)
+	if r.Critical.Percent > 0 {
+		critical = min(max(critical, day), share(life, 15), overdue/2)
+	}
+	critical = min(critical, overdue)
+	return deadlines{c.NotAfter.Add(-due), c.NotAfter.Add(-overdue), c.NotAfter.Add(-critical)}
+}
+
+// of returns the margin as a time before the end of a life.
+func (m Margin) of(life time.Duration) time.Duration {
+	if m.Fixed > 0 {
+		return m.Fixed
+	}
+	return share(life, m.Percent)
+}
+
+// share returns a share of a life in whole seconds, the resolution of
+// certificates.
+func share(life time.Duration, percent float64) time.Duration {
+	return time.Duration(life.Seconds()*percent/100) * time.Second
+}
+
+// chainDeadlines are those of a certificate that stands behind a leaf. Nobody
+// renews it: a newer one comes with the next renewal of the leaf. It is a
+// problem when it will end before that can be expected.
+func chainDeadlines(c bundle.Certificate) deadlines {
+	life := max(0, c.NotAfter.Sub(c.NotBefore))
+	overdue := min(share(life, 25), 14*day)
+	critical := min(share(life, 10), 3*day)
+	return deadlines{c.NotAfter.Add(-overdue), c.NotAfter.Add(-overdue), c.NotAfter.Add(-critical)}
+}

@@ -1,0 +1,84 @@
+// Package certificate looks at the certificates that lie in the files of a host:
+// when they end, when they should have been renewed, and what is wrong with
+// them. It promises that no file hides another, that a changed file is seen in
+// the next run however it was changed, and that what cannot be read is said to
+// be so and never taken for fine.
+package certificate
+
+import "hygiene_exporter/probes"
+
+// Findings of a certificate: checks that it fails. The set is closed.
+const (
+	nonconforming = "nonconforming"
+)
+
+func findings() []string { return []string{nonconforming} }
+
+const slotHelp = "leaf, chain1 and so on behind it, or the start of the hash of the subject in a bundle without a leaf"
+
+var (
+	notBefore = instant("not_before", "When the certificate begins to be valid, from its validity; slot is "+slotHelp+".")
+	notAfter  = instant("not_after", "When the certificate expires, from its validity.")
+	due       = instant("renewal_due", "When the certificate should be renewed, from its validity and the renewal policy of its source.")
+	overdue   = instant("renewal_overdue", "When somebody is told that the certificate was not renewed, from its validity and the renewal policy of its source.")
+	critical  = instant("renewal_critical", "When the certificate is about to expire, from its validity and the renewal policy of its source.")
+
+	info = &probes.Metric{
+		Name: "hygiene_certificate_info",
+		Help: "What the certificate is, from its own fields; always 1.",
+		Labels: []string{
+			probes.LabelObject, "slot", probes.LabelOwner,
+			"subject_cn", "issuer_cn", "serial", "fingerprint_sha256", "key", "signature", "sans",
+		},
+	}
+	finding = &probes.Metric{
+		Name:   "hygiene_certificate_finding",
+		Help:   "A check that the certificate fails, 1 while it does; nonconforming: strict software refuses to read it.",
+		Labels: []string{probes.LabelObject, "slot", "finding", probes.LabelOwner},
+		Values: map[string][]string{"finding": findings()},
+	}
+	findingCounts = &probes.Metric{
+		Name:   "hygiene_certificate_findings",
+		Help:   "Certificates by the result of each check.",
+		Labels: []string{"finding", "result"},
+		Values: map[string][]string{"finding": findings(), "result": {"pass", "fail", "unknown"}},
+	}
+	trustStore = &probes.Metric{
+		Name:   "hygiene_certificate_trust_store_certificates",
+		Help:   "Certificates of a trust store by their validity; a trust store is a file with many certificates and no leaf.",
+		Labels: []string{probes.LabelObject, "state", probes.LabelOwner},
+		Values: map[string][]string{"state": {"valid", "expired", "not_yet_valid"}},
+	}
+	sourceSuccess = &probes.Metric{
+		Name:   "hygiene_certificate_source_success",
+		Help:   "Whether everything that the source names could be read.",
+		Labels: []string{"source"},
+	}
+	sourceObjects = &probes.Metric{
+		Name:   "hygiene_certificate_source_objects",
+		Help:   "Files of the source: ok, with a fault, or ignored because they hold no certificate.",
+		Labels: []string{"source", "state"},
+		Values: map[string][]string{"state": {"ok", "fault", "ignored"}},
+	}
+)
+
+func instant(name, help string) *probes.Metric {
+	return &probes.Metric{
+		Name:   "hygiene_certificate_" + name + "_timestamp_seconds",
+		Help:   help,
+		Labels: []string{probes.LabelObject, "slot", probes.LabelOwner},
+	}
+}
+
+// Spec describes the probe.
+func Spec() probes.Spec {
+	return probes.Spec{
+		Name:    "certificate",
+		Summary: "Certificates in files: when they expire, whether they are renewed in time, and what is wrong with them.",
+		Metrics: []*probes.Metric{
+			notBefore, notAfter, due, overdue, critical, info, finding, findingCounts,
+			trustStore, sourceSuccess, sourceObjects,
+		},
+		Config: func() probes.Config { return defaultConfig() },
+	}
+}

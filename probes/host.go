@@ -1,0 +1,88 @@
+package probes
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"hygiene_exporter/probes/internal/rootfs"
+)
+
+// A Host is all that a probe may touch of the world, so that a test can supply
+// another one.
+type Host struct {
+	Files    *rootfs.FS
+	Commands Commands
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	Netlink  Netlink
+	State    State
+	Events   Events
+	Log      *slog.Logger
+}
+
+// Commands runs the programs that a Spec declares.
+type Commands interface {
+	// Run runs the declared command with these objects and returns what it
+	// printed. A program that ran and exited with another status than 0 is no
+	// error: tools use the status to tell things apart. A program that is not
+	// installed, not permitted, killed or too talkative is one.
+	Run(ctx context.Context, entry string, objects ...string) (Output, error)
+}
+
+// An Output is what a command left behind.
+type Output struct {
+	Stdout   []byte
+	Stderr   []byte
+	ExitCode int
+	// Truncated says that stdout went on beyond the cap and was cut.
+	Truncated bool
+}
+
+// Netlink asks the kernel for a dump over a netlink socket.
+type Netlink interface {
+	// Dump sends one request with the flags of a dump and calls each for every
+	// message of the answer, in order. The payload is valid during the call
+	// only.
+	Dump(ctx context.Context, request NetlinkRequest, each func(NetlinkMessage) error) error
+}
+
+// A NetlinkRequest asks one netlink protocol for a dump.
+type NetlinkRequest struct {
+	Protocol int    // such as NETLINK_SOCK_DIAG
+	Type     uint16 // message type
+	Payload  []byte
+}
+
+// A NetlinkMessage is one message of the answer, without its header.
+type NetlinkMessage struct {
+	Type    uint16
+	Payload []byte
+}
+
+// A State is a probe's own durable memory. One file on disk holds it; a probe
+// never sees the state of another.
+type State interface {
+	// Load decodes the saved value into v and reports whether there was one. A
+	// value of another version is not decoded: it is as if there were none.
+	Load(version int, v any) (bool, error)
+	// Save replaces the saved value, atomically and durably.
+	Save(version int, v any) error
+}
+
+// An Event is something that one probe saw and another may use, such as a
+// failover that counts for a drill.
+type Event struct {
+	Kind   string            `json:"kind"` // such as "failover"
+	Object string            `json:"object"`
+	At     time.Time         `json:"at"`
+	Detail map[string]string `json:"detail,omitempty"`
+}
+
+// Events is the persisted event log between probes. It is bounded: the oldest
+// events of a kind go first.
+type Events interface {
+	Observe(event Event) error
+	// Observed returns the events of a kind, oldest first.
+	Observed(kind string) []Event
+}

@@ -1,0 +1,110 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"hygiene_exporter/probes"
+)
+
+// maxObject bounds an object, as the kernel bounds a path.
+const maxObject = 4096
+
+// A key names an entry of a probe.
+type key struct{ probe, entry string }
+
+// An entry is a declared command whose declaration was checked.
+type entry struct {
+	command probes.Command
+	objects []pattern
+}
+
+// A pattern is what an object must look like.
+type pattern struct {
+	*regexp.Regexp
+	dash bool // the declaration itself begins with a dash
+}
+
+// placeholder matches the place of an object in an argument.
+var placeholder = regexp.MustCompile(`\{(\d+)\}`)
+
+// compile checks all declarations and returns all complaints.
+func compile(specs []probes.Spec) (map[key]*entry, error) {
+	entries := map[key]*entry{}
+	var errs []error
+	for _, spec := range specs {
+		for _, command := range spec.Commands {
+			k := key{spec.Name, command.Entry}
+			e, err := newEntry(command)
+			if err == nil && entries[k] != nil {
+				err = errors.New("declared twice")
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("probe %s, command %q: %w", spec.Name, command.Entry, err))
+			}
+			entries[k] = e
+		}
+	}
+	return entries, errors.Join(errs...)
+}
+
+func newEntry(command probes.Command) (*entry, error) {
+	if command.Entry == "" || len(command.Argv) == 0 || command.Argv[0] == "" {
+		return nil, errors.New("needs a name and a program")
+	}
+	e := &entry{command: command}
+	for _, declared := range command.Objects {
+		whole, err := regexp.Compile(`\A(?:` + declared.String() + `)\z`)
+		if err != nil {
+			return nil, err
+		}
+		text := strings.TrimPrefix(strings.TrimPrefix(declared.String(), "^"), `\A`)
+		dash := strings.HasPrefix(text, "-") || strings.HasPrefix(text, `\-`)
+		e.objects = append(e.objects, pattern{whole, dash})
+	}
+	used := make([]bool, len(e.objects))
+	for i, argument := range command.Argv {
+		for _, match := range placeholder.FindAllStringSubmatch(argument, -1) {
+			n, err := strconv.Atoi(match[1])
+			if err != nil || n >= len(used) || i == 0 {
+				return nil, fmt.Errorf("%s in %q stands for no object", match[0], argument)
+			}
+			used[n] = true
+		}
+	}
+	for n, ok := range used {
+		if !ok {
+			return nil, fmt.Errorf("object {%d} is in no argument", n)
+		}
+	}
+	return e, nil
+}
+
+// argv returns the program and its arguments with the objects in their places,
+// or which object is not what the declaration allows.
+func (e *entry) argv(objects []string) ([]string, error) {
+	if len(objects) != len(e.objects) {
+		return nil, fmt.Errorf("command %s takes %d objects, not %d", e.command.Entry, len(e.objects), len(objects))
+	}
+	for i, object := range objects {
+		if p := e.objects[i]; len(object) > maxObject || strings.ContainsRune(object, 0) ||
+			(strings.HasPrefix(object, "-") && !p.dash) || !p.MatchString(object) {
+			return nil, probes.Because(probes.Malformed,
+				fmt.Errorf("command %s: %.40q is no object that it may be given", e.command.Entry, object))
+		}
+	}
+	argv := make([]string, len(e.command.Argv))
+	for i, argument := range e.command.Argv {
+		argv[i] = placeholder.ReplaceAllStringFunc(argument, func(place string) string {
+			n, err := strconv.Atoi(place[1 : len(place)-1])
+			if err != nil {
+				return place // cannot be: newEntry converted it
+			}
+			return objects[n]
+		})
+	}
+	return argv, nil
+}

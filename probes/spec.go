@@ -1,0 +1,41 @@
+package probes
+
+import "regexp"
+
+// A Spec is the static description of a kind of probe. Its section of the
+// configuration file, its self metrics, its reference and its conformance tests
+// follow from it.
+type Spec struct {
+	Name    string    // key in the configuration and second word of every metric
+	Summary string    // one line for the reference
+	Metrics []*Metric // every family that the probe can emit
+	Config  func() Config
+
+	// Commands lists every program that the probe may run. It is also the list
+	// compiled into the root helper, which runs nothing else.
+	Commands []Command
+}
+
+// A Config is a probe's section of the configuration file. The constructor in
+// Spec sets all defaults; decoding is strict; Validate is called once, and
+// returns all its complaints joined, each made with At.
+type Config interface {
+	Common() *Settings
+	Validate() error
+	// New builds the probe. It has no side effects: it touches neither the
+	// host nor the state.
+	New(host Host) (Probe, error)
+}
+
+// A Command is one program that a probe may run, and all it may say to it.
+type Command struct {
+	Entry string   // the name by which a probe asks for it, such as "zpool-status"
+	Argv  []string // program and arguments; {0}, {1}… stand for the objects
+	Help  string   // one sentence for the reference: what is read, and from where
+
+	// Objects holds a pattern for each object; the whole object must match.
+	Objects []*regexp.Regexp
+
+	// Privileged commands go to the root helper where one is installed.
+	Privileged bool
+}
