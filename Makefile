@@ -20,6 +20,7 @@ run: build ## Build the agent and run it on its defaults, on this host.
 	$(BINARY)
 
 demo: build ## The whole line on loopback: agent, Prometheus, Alertmanager, and a receiver that prints pages.
+	@command -v prometheus alertmanager >/dev/null || $(MAKE) tools
 	cd test && $(GO) run ./demo
 
 build:

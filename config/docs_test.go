@@ -47,7 +47,6 @@ type key struct {
 	kind  string
 	def   reflect.Value
 	text  string // the comment of the field
-	list  bool   // an item of a list begins here
 }
 
 // comments finds the doc comment of a struct field in the source.
@@ -122,7 +121,7 @@ func (c comments) walk(t *testing.T, v reflect.Value, path string, depth int) (k
 // inside lists the keys below a value that has some.
 func (c comments) inside(t *testing.T, v reflect.Value, path string, depth int) []key {
 	t.Helper()
-	if sections, ok := v.Interface().(map[string]probes.Config); ok {
+	if sections, ok := reflect.TypeAssert[map[string]probes.Config](v); ok {
 		var keys []key
 		for _, spec := range all.Specs() {
 			section := reflect.ValueOf(sections[spec.Name]).Elem()
@@ -270,7 +269,7 @@ func TestDocsExample(t *testing.T) {
 // wrap breaks a text into lines.
 func wrap(text string, width int) (lines []string) {
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if line != "" && len(line)+1+len(word) > width {
 			lines, line = append(lines, line), ""
 		}

@@ -74,11 +74,11 @@ func (r *reader) value(node *yaml.Node, into reflect.Value, path string) {
 	if node.Kind == yaml.ScalarNode && node.Tag == "!!null" {
 		return
 	}
-	if sections, ok := into.Interface().(map[string]probes.Config); ok {
+	if sections, ok := reflect.TypeAssert[map[string]probes.Config](into); ok {
 		r.sections(node, sections, path)
 		return
 	}
-	if _, ok := into.Addr().Interface().(yaml.Unmarshaler); ok {
+	if isUnmarshaler(into) {
 		r.leaf(node, into, path)
 		return
 	}
@@ -224,7 +224,7 @@ func (r *reader) leaf(node *yaml.Node, into reflect.Value, path string) {
 }
 
 func isUnmarshaler(v reflect.Value) bool {
-	_, ok := v.Addr().Interface().(yaml.Unmarshaler)
+	_, ok := reflect.TypeAssert[yaml.Unmarshaler](v.Addr())
 	return ok
 }
 

@@ -114,7 +114,8 @@ func At(path string, err error) error {
 		}
 		return errors.Join(errs...)
 	}
-	if inner, ok := err.(*FieldError); ok {
+	// Only a complaint that is not wrapped itself has a path to go on from.
+	if inner, ok := err.(*FieldError); ok { //nolint:errorlint
 		separator := "."
 		if len(inner.Path) > 0 && inner.Path[0] == '[' {
 			separator = ""

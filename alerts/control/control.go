@@ -55,8 +55,12 @@ type TestRequest struct {
 // maxRequest bounds what a client may send.
 const maxRequest = 64 << 10
 
+// ErrServed says that another agent has the socket, and with it the state.
+var ErrServed = errors.New("another agent serves")
+
 // Listen opens the socket. A leftover of an agent that was killed is replaced,
-// one that another agent still serves is an error. Only the user of the agent
+// one that another agent still
+// serves is ErrServed. Only the user of the agent
 // and the group of the directory may connect.
 func Listen(ctx context.Context, path string) (net.Listener, error) {
 	if len(path) > 107 {
@@ -65,7 +69,7 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	var dialer net.Dialer
 	if conn, err := dialer.DialContext(ctx, "unix", path); err == nil {
 		conn.Close()
-		return nil, fmt.Errorf("another agent serves %s", path)
+		return nil, fmt.Errorf("%w %s", ErrServed, path)
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
 		if err := os.Remove(path); err != nil {

@@ -83,7 +83,8 @@ func TestChangesCarryTheUserWhomTheKernelNames(t *testing.T) {
 		t.Error(err)
 	}
 	want := []any{
-		"a/b/c", time.Hour, ledger.Ack{By: "kim", Note: "on it", UID: uid},
+		"a/b/c", time.Hour,
+		ledger.Ack{By: "kim", Note: "on it", UID: uid},
 		"a/b/c", "kim", uid,
 		"x", "info", "web", time.Minute,
 	}

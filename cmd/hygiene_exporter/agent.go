@@ -30,7 +30,6 @@ type agent struct {
 	collector   *collector.Collector
 	monitor     *monitor.Monitor
 	self        *self
-	loopback    bool
 
 	reloading sync.Mutex
 	notices   []string // that do not change while the agent runs

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"hygiene_exporter/collector"
+	"hygiene_exporter/probes"
 )
 
 // checkCommand looks at this host once, without an agent.
@@ -86,15 +87,15 @@ func (j judged) json() any {
 	for _, f := range j.Findings {
 		findings = append(findings, finding{f.Probe, f.Check, f.Object, f.Severity, f.Owner, f.Text.Summary, f.Description, f.Impact, f.Action})
 	}
-	probes := map[string]string{}
+	outcomes := map[string]string{}
 	for _, name := range j.names() {
-		probes[name] = j.Snapshot.Reports[name].Outcome.String()
+		outcomes[name] = j.Snapshot.Reports[name].Outcome.String()
 	}
 	return map[string]any{
 		"status":   int(j.status()),
 		"findings": findings,
 		"unknown":  append(unknowns, j.Unknown...),
-		"probes":   probes,
+		"probes":   outcomes,
 	}
 }
 
@@ -130,6 +131,7 @@ func (j judged) probes() []string {
 		for _, sample := range report.Samples {
 			objects[sample.Object()] = true
 		}
+		delete(objects, probes.HostObject) // what the probe says of the host as a whole
 		lines = append(lines, fmt.Sprintf("%-12s %s, %d objects, %d facts, %d not inspected",
 			name, report.Outcome, len(objects), len(report.Samples), len(report.Faults)))
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -43,6 +44,13 @@ func (c *serveCommand) run(ctx context.Context, e *environment) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	log := e.log()
+	door, err := e.openControl(ctx)
+	if errors.Is(err, control.ErrServed) {
+		return fmt.Errorf("%w; two agents must not share a state directory", err)
+	}
+	if err != nil {
+		log.Warn("the commands problems and ack cannot reach this agent", "err", err)
+	}
 	a, err := newAgent(e, log)
 	if err != nil {
 		return err
@@ -56,8 +64,12 @@ func (c *serveCommand) run(ctx context.Context, e *environment) error {
 	tasks.Go(func() { a.collector.Run(ctx) })
 	tasks.Go(func() { a.monitor.Run(ctx) })
 	tasks.Go(func() { a.reloadOnHangup(ctx) })
-	if err := a.serveControl(ctx, &tasks); err != nil {
-		log.Warn("the commands problems and ack cannot reach this agent", "err", err)
+	if door != nil {
+		tasks.Go(func() {
+			if err := control.Serve(ctx, door, a.monitor, log); err != nil {
+				log.Error("control socket closed", "err", err)
+			}
+		})
 	}
 
 	server := &http.Server{
@@ -156,20 +168,15 @@ func (a *agent) reloadOnHangup(ctx context.Context) {
 	}
 }
 
-// serveControl opens the control socket where there is a place for it.
-func (a *agent) serveControl(ctx context.Context, tasks *sync.WaitGroup) error {
-	path := a.environment.socket()
+// openControl opens the control socket. It comes before everything else,
+// because who has it has the state directory.
+func (e *environment) openControl(ctx context.Context) (net.Listener, error) {
+	path := e.socket()
 	if path == "" {
-		return errors.New("there is no state directory for the control socket; set --state.dir or --control.socket")
+		return nil, errors.New("there is no state directory for the control socket; set --state.dir or --control.socket")
 	}
-	listener, err := control.Listen(ctx, path)
-	if err != nil {
-		return err
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, err
 	}
-	tasks.Go(func() {
-		if err := control.Serve(ctx, listener, a.monitor, a.log); err != nil {
-			a.log.Error("control socket closed", "err", err)
-		}
-	})
-	return nil
+	return control.Listen(ctx, path)
 }

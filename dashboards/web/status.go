@@ -5,12 +5,14 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"io/fs"
 	"net/http"
 	"sort"
 	"time"
 
 	"hygiene_exporter/alerts/monitor"
 	"hygiene_exporter/collector"
+	"hygiene_exporter/probes"
 )
 
 //go:embed assets
@@ -44,8 +46,9 @@ type verdict struct {
 
 type problemRow struct {
 	monitor.Problem
-	Tier int
-	Next time.Time
+	Tier    int
+	Next    time.Time
+	Runbook bool // there is one
 }
 
 type probeRow struct {
@@ -67,6 +70,10 @@ func (o Options) status(w http.ResponseWriter, r *http.Request) {
 	snapshot, problems := o.Snapshot(), o.Problems(r.Context())
 	p := page{Host: o.Host, Version: o.Version, Now: now, Notices: o.Notices()}
 	p.Problems = problemRows(problems, now)
+	for i, row := range p.Problems {
+		_, err := fs.Stat(o.Runbooks, row.Probe+"-"+row.Check+".md")
+		p.Problems[i].Runbook = err == nil
+	}
 	for _, name := range probeNames(snapshot) {
 		report := snapshot.Reports[name]
 		if name != collector.AgentProbe {
@@ -121,6 +128,7 @@ func describeProbe(r *collector.Report) probeRow {
 	for _, sample := range r.Samples {
 		objects[sample.Object()] = true
 	}
+	delete(objects, probes.HostObject) // what the probe says of the host as a whole
 	row.Objects = len(objects)
 	row.Class = "good"
 	switch {
