@@ -4,7 +4,7 @@ GO      ?= go
 BUILD   := .build
 BINARY  := $(BUILD)/hygiene_exporter
 TOOLS   := $(BUILD)/tools
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0)
+VERSION ?= $(shell git describe --tags --dirty 2>/dev/null || echo 0.0.0)
 REVISION := $(firstword $(shell git rev-parse --verify -q HEAD) unknown)
 ABOUT   := github.com/prometheus/common/version
 LDFLAGS := -s -w -X $(ABOUT).Version=$(VERSION) -X $(ABOUT).Revision=$(REVISION)
@@ -31,8 +31,8 @@ test: ## Hermetic: no root, no network beyond Go modules.
 	$(GO) test ./...
 
 test-live: build tools ## The real systems as oracles; root on Debian. AREA=e2e runs one package of test/.
-	cd test && $(GO) vet -tags live ./... && $(GO) test -tags live -count=1 -timeout 40m ./$(AREA)
-	$(GO) test -tags live -count=1 -timeout 20m -run Live ./...
+	cd test && $(GO) vet -tags live ./... && $(GO) test -tags live -count=1 -v -timeout 40m ./$(AREA)
+	$(GO) test -tags live -count=1 -v -timeout 20m -run Live ./...
 
 test-full: export HYGIENE_FULL = 1
 test-full: test-live ## As test-live, with the whole of each matrix.

@@ -19,9 +19,9 @@ func (c *rulesCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
 	clause := app.Command("rules", "Print the rule file that Prometheus loads.")
 	clause.Flag("kind", "escalation: the problems that agents find go up the ladder. detection: Prometheus itself finds them, without tiers and acknowledgement; set alerts.evaluate to false then.").
 		Default("escalation").EnumVar(&c.kind, "escalation", "detection")
-	clause.Flag("job", "Scrape job of the agents.").Default(escalation.DefaultJob).StringVar(&c.job)
-	clause.Flag("identity", "Labels that identify an agent, with commas: job,instance and possibly cluster.").Default("job,instance").StringVar(&c.identity)
-	clause.Flag("policy", "Central policy file, whose owners and links the rules then know.").ExistingFileVar(&c.policy)
+	clause.Flag("job", "Scrape job of the agents. Default: "+escalation.DefaultJob+".").StringVar(&c.job)
+	clause.Flag("identity", "Labels that identify an agent, with commas: job,instance and possibly cluster. Default: those of the policy, else job,instance.").StringVar(&c.identity)
+	clause.Flag("policy", "Central policy file. With it, the rules know its owners, and report problems of others, and its links.").ExistingFileVar(&c.policy)
 	return clause
 }
 
@@ -34,7 +34,10 @@ func (c *rulesCommand) run(_ context.Context, e *environment) error {
 		_, err = e.stdout.Write(text)
 		return err
 	}
-	options := escalation.Options{Job: c.job, Labels: strings.Split(c.identity, ",")}
+	options, err := c.options()
+	if err != nil {
+		return err
+	}
 	text, err := escalation.Rules(options)
 	if err != nil {
 		return err
@@ -43,13 +46,39 @@ func (c *rulesCommand) run(_ context.Context, e *environment) error {
 	return err
 }
 
-// alertmanagerCommand prints the configuration of Alertmanager.
-type alertmanagerCommand struct{ policy string }
+// options are those of the policy file, and of the flags that were given.
+func (c *rulesCommand) options() (escalation.Options, error) {
+	var options escalation.Options
+	if c.policy != "" {
+		data, err := os.ReadFile(c.policy)
+		if err != nil {
+			return options, err
+		}
+		if options, err = escalation.PolicyOptions(c.policy, data); err != nil {
+			return options, err
+		}
+	}
+	if c.job != "" {
+		options.Job = c.job
+	}
+	if c.identity != "" {
+		options.Labels = strings.Split(c.identity, ",")
+	}
+	return options, nil
+}
+
+// alertmanagerCommand prints the configuration of Alertmanager, or the message
+// template that goes with it.
+type alertmanagerCommand struct {
+	policy   string
+	template bool
+}
 
 const alertmanagerHelp = "Configuration of Alertmanager, from one central policy file."
 
 func (c *alertmanagerCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
 	clause := parent(app, "alertmanager", alertmanagerHelp).Command("generate", "Print the configuration that a policy file describes. This is the default.").Default()
+	clause.Flag("template", "Print the message template that the configuration loads instead.").BoolVar(&c.template)
 	clause.Arg("policy", "The central policy file.").Required().ExistingFileVar(&c.policy)
 	return clause
 }
@@ -59,7 +88,11 @@ func (c *alertmanagerCommand) run(_ context.Context, e *environment) error {
 	if err != nil {
 		return err
 	}
-	text, err := escalation.Alertmanager(c.policy, data)
+	generate := escalation.Alertmanager
+	if c.template {
+		generate = escalation.Template
+	}
+	text, err := generate(c.policy, data)
 	if err != nil {
 		return err
 	}
