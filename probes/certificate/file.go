@@ -27,7 +27,8 @@ func identify(info fs.FileInfo) (identity, bool) {
 	if !ok {
 		return identity{}, false
 	}
-	return identity{uint64(stat.Dev), stat.Ino, stat.Size, stat.Mtim, stat.Ctim}, true
+	device := uint64(stat.Dev) //nolint:unconvert // it has 32 bits on some architectures
+	return identity{device, stat.Ino, stat.Size, stat.Mtim, stat.Ctim}, true
 }
 
 // settled is how old a change must be when a file is read. The clock of a file

@@ -233,11 +233,6 @@ func suffixOf(pattern string) string {
 	return ""
 }
 
-// names reports whether the source names the path itself.
-func (s *Source) names(name string) bool {
-	return slices.ContainsFunc(s.Paths, func(of string) bool { return path.Clean(of) == name })
-}
-
 func hasMeta(name string) bool { return strings.ContainsAny(name, `*?[{\`) }
 
 // slashInBraces reports whether alternatives of a pattern span directories,
