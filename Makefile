@@ -40,7 +40,7 @@ test-full: test-live ## As test-live, with the whole of each matrix.
 
 bench: build tools ## Speed and memory, as ratios against a peer or a limit in the same run.
 	$(GO) test -run '^$$' -bench . -benchmem ./...
-	cd test && $(GO) test -tags live -count=1 -v -timeout 60m -run Bench ./bench
+	cd test && $(GO) test -tags bench -count=1 -v -timeout 60m ./bench
 
 FUZZTIME ?= 30s
 fuzz: ## Each fuzz target for FUZZTIME.
@@ -51,7 +51,7 @@ fuzz: ## Each fuzz target for FUZZTIME.
 lint: $(TOOLS)/golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(TOOLS)/golangci-lint run ./...
-	cd test && $(abspath $(TOOLS))/golangci-lint run --config ../.golangci.yml --build-tags live ./...
+	cd test && $(abspath $(TOOLS))/golangci-lint run --config ../.golangci.yml --build-tags live,bench ./...
 
 docs: ## Rewrite the generated reference.
 	$(GO) test ./config/... ./docs/... -run 'Docs|Example' -update
