@@ -107,6 +107,10 @@ func (w *work) refuse(sample probes.Sample, err error) {
 }
 
 func (w *work) takeSamples(samples []probes.Sample) {
+	count := make(map[*probes.Metric]int)
+	for _, sample := range within(samples) {
+		count[sample.Metric]++
+	}
 	last := ""
 	for _, sample := range within(samples) {
 		d := w.schema.declared(sample.Metric)
@@ -118,6 +122,9 @@ func (w *work) takeSamples(samples []probes.Sample) {
 		if err != nil {
 			w.refuse(sample, err)
 			continue
+		}
+		if w.samples[d] == nil {
+			w.samples[d] = make([]probes.Sample, 0, count[sample.Metric])
 		}
 		w.samples[d] = append(w.samples[d], clean)
 		if object := clean.Object(); object != last {

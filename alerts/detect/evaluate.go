@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -56,6 +57,7 @@ func (e *Evaluation) Evaluated(key ledger.Key) bool {
 // and does not disturb the others.
 func (r *Rules) Evaluate(ctx context.Context, s *collector.Snapshot, probe string) *Evaluation {
 	e := &Evaluation{At: s.At, checks: make(map[check]bool), all: probe == ""}
+	defer runtime.KeepAlive(r.hold(s)) // for all queries below
 	for i := range r.rules {
 		rule := &r.rules[i]
 		id := check{rule.Probe, rule.Check}
@@ -80,6 +82,13 @@ func (r *Rules) Evaluate(ctx context.Context, s *collector.Snapshot, probe strin
 			strings.Compare(a.Object, b.Object), strings.Compare(a.Severity, b.Severity))
 	})
 	return e
+}
+
+// hold builds the facts of a snapshot. A panic here is one of each query too,
+// which makes it an error of its rule.
+func (r *Rules) hold(s *collector.Snapshot) (held *facts) {
+	defer func() { _ = recover() }()
+	return r.factsOf(s)
 }
 
 // A result is what a rule says of one object.

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/prometheus/prometheus/promql"
 
@@ -59,7 +60,7 @@ type Rules struct {
 	rules   []Rule
 	metrics map[string]*probes.Metric
 	engine  *promql.Engine
-	facts   *atomic.Pointer[facts] // those of the snapshot that was evaluated last
+	facts   *atomic.Pointer[weak.Pointer[facts]] // those of the snapshot that was evaluated last, while somebody uses them
 }
 
 // Limits of one query. They are far above what any rule needs, and stop one
@@ -74,7 +75,7 @@ func newRules(rules []Rule, metrics map[string]*probes.Metric) *Rules {
 	return &Rules{
 		rules:   rules,
 		metrics: metrics,
-		facts:   new(atomic.Pointer[facts]),
+		facts:   new(atomic.Pointer[weak.Pointer[facts]]),
 		engine: promql.NewEngine(promql.EngineOpts{
 			MaxSamples: queryPoints,
 			Timeout:    queryTimeout,

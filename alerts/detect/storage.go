@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"weak"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
@@ -34,26 +35,37 @@ type family struct {
 func newFacts(snapshot *collector.Snapshot) *facts {
 	f := &facts{snapshot: snapshot, families: make(map[string]*family)}
 	for _, report := range snapshot.Reports {
-		for _, sample := range report.Samples {
-			known := f.families[sample.Metric.Name]
-			if known == nil {
-				known = new(family)
-				f.families[sample.Metric.Name] = known
+		// The samples of a report are sorted by metric, and a metric belongs to
+		// one report: as a rule nothing is copied.
+		for rest := report.Samples; len(rest) > 0; {
+			name := rest[0].Metric.Name
+			end := slices.IndexFunc(rest, func(s probes.Sample) bool { return s.Metric.Name != name })
+			if end < 0 {
+				end = len(rest)
 			}
-			known.samples = append(known.samples, sample)
+			if known := f.families[name]; known != nil {
+				known.samples = slices.Concat(known.samples, rest[:end])
+			} else {
+				f.families[name] = &family{samples: rest[:end]}
+			}
+			rest = rest[end:]
 		}
 	}
 	return f
 }
 
 // factsOf returns the store of a snapshot, which is built once for all queries
-// on the same snapshot.
+// on the same snapshot, as long as somebody holds it. Between two evaluations
+// nobody does: the facts of a large host would otherwise be there twice.
 func (r *Rules) factsOf(snapshot *collector.Snapshot) *facts {
-	if last := r.facts.Load(); last != nil && last.snapshot == snapshot {
-		return last
+	if last := r.facts.Load(); last != nil {
+		if f := last.Value(); f != nil && f.snapshot == snapshot {
+			return f
+		}
 	}
 	f := newFacts(snapshot)
-	r.facts.Store(f)
+	pointer := weak.Make(f)
+	r.facts.Store(&pointer)
 	return f
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -43,6 +44,11 @@ func (c *serveCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
 func (c *serveCommand) run(ctx context.Context, e *environment) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if os.Getenv("GOGC") == "" {
+		// The agent works in bursts, and its memory is that of the host. More
+		// collections cost it little.
+		debug.SetGCPercent(40)
+	}
 	log := e.log()
 	door, err := e.openControl(ctx)
 	if errors.Is(err, control.ErrServed) {

@@ -71,12 +71,13 @@ func (s *Source) describe(object string, b bundle.Bundle, trustStoreSize int) fa
 	)
 	for i, c := range b.Certificates {
 		slot := names[i]
-		r.AddTime(notBefore, c.NotBefore, object, slot, s.Owner)
-		r.AddTime(notAfter, c.NotAfter, object, slot, s.Owner)
+		labels := []string{object, slot, s.Owner} // one for all, because there can be many files
+		r.AddTime(notBefore, c.NotBefore, labels...)
+		r.AddTime(notAfter, c.NotAfter, labels...)
 		if d, ok := s.deadlines(c, slot); ok {
-			r.AddTime(due, d.due, object, slot, s.Owner)
-			r.AddTime(overdue, d.overdue, object, slot, s.Owner)
-			r.AddTime(critical, d.critical, object, slot, s.Owner)
+			r.AddTime(due, d.due, labels...)
+			r.AddTime(overdue, d.overdue, labels...)
+			r.AddTime(critical, d.critical, labels...)
 		}
 		r.Add(info, 1, object, slot, s.Owner, c.Subject, c.Issuer, c.Serial, c.Fingerprint, c.Key, c.Signature, nameList(c.Names))
 		if c.Nonconforming != nil {

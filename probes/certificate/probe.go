@@ -34,6 +34,7 @@ type probe struct {
 	loaded bool
 	files  map[string]*file // by path
 	run    uint64
+	size   int // samples of the last run
 }
 
 func newProbe(c *Config, host probes.Host) *probe {
@@ -58,6 +59,7 @@ func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 		probe: p, now: time.Now(), seen: map[string]bool{},
 		mounts: mounts{files: p.host.Files, known: map[string]string{}},
 	}
+	s.result.Samples = make([]probes.Sample, 0, p.size+p.size/8)
 	if err := p.remember(); err != nil {
 		s.result.Fault(probes.HostObject, fmt.Errorf("what was seen earlier is not known: %w", err))
 	}
@@ -70,6 +72,7 @@ func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 	s.result.Add(findingCounts, float64(s.counts.pass), nonconforming, "pass")
 	s.result.Add(findingCounts, float64(s.counts.fail), nonconforming, "fail")
 	s.result.Add(findingCounts, float64(s.counts.unknown), nonconforming, "unknown")
+	p.size = len(s.result.Samples)
 	maps.DeleteFunc(p.files, func(_ string, f *file) bool { return f.run != p.run })
 	if p.loaded {
 		_ = p.memory.Save() // the host counts failed writes, and the next run tries again

@@ -236,7 +236,7 @@ func TestBenchTwentyThousandCertificates(t *testing.T) {
 	dir := t.TempDir()
 	writeCertificates(t, dir, files)
 	p := agent(t, fmt.Sprintf(`
-limits: {series: 200000}
+
 probes: {certificate: {interval: 20s, timeout: 15s, sources: [{name: many, paths: [%q]}]}}
 `, dir))
 	const took = `hygiene_probe_duration_seconds{name="certificate"}`
