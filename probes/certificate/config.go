@@ -64,6 +64,9 @@ type Margin struct {
 // UnmarshalYAML reads "33%" or a duration.
 func (m *Margin) UnmarshalYAML(node *yaml.Node) error {
 	parsed, err := parseMargin(node.Value)
+	if node.Kind != yaml.ScalarNode {
+		err = errors.New("must be a share like 33% or a time like 30d")
+	}
 	if err != nil {
 		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %s", node.Line, err)}}
 	}
@@ -77,7 +80,7 @@ func parseMargin(text string) (Margin, error) {
 	}
 	if share, ok := strings.CutSuffix(text, "%"); ok {
 		percent, err := strconv.ParseFloat(share, 64)
-		if err != nil || percent <= 0 || percent >= 100 {
+		if err != nil || !(percent > 0 && percent < 100) {
 			return Margin{}, fmt.Errorf("%.40q is not a share between 0%% and 100%%", text)
 		}
 		return Margin{Percent: percent}, nil

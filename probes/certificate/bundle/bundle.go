@@ -131,9 +131,13 @@ func cutBlock(data []byte) (label string, body, rest []byte, err error) {
 	if i := bytes.IndexByte(head, '\n'); i >= 0 {
 		head = head[:i]
 	}
+	if next := bytes.Index(head, []byte(markBegin)); next >= 0 {
+		head = head[:next+len(markClose)-1] // not to take the mark of another block for the end of this line
+	}
 	closing := bytes.Index(head, []byte(markClose))
 	if closing < 0 {
-		return strings.TrimSpace(string(head[:min(len(head), 64)])), nil, data[len(head):], errNoClose
+		label = strings.TrimSpace(string(head[:min(len(head), 64)]))
+		return label, nil, data[max(0, len(head)-len(markClose)+1):], errNoClose
 	}
 	label = string(data[:closing])
 	data = data[closing+len(markClose):]
@@ -166,10 +170,15 @@ func decodeBlock(body []byte, err error) (Certificate, error) {
 // decodeBase64 decodes the lines of a block, without its headers (RFC 1421) and
 // whatever white space there is.
 func decodeBase64(body []byte) ([]byte, error) {
-	var text []byte
+	text := make([]byte, 0, len(body))
 	for row := range bytes.Lines(body) {
-		if bytes.IndexByte(row, ':') < 0 {
-			text = append(text, bytes.Join(bytes.Fields(row), nil)...)
+		if bytes.IndexByte(row, ':') >= 0 {
+			continue
+		}
+		for _, c := range row {
+			if c > ' ' {
+				text = append(text, c)
+			}
 		}
 	}
 	encoding := base64.StdEncoding
