@@ -42,6 +42,9 @@ type Config struct {
 	Commands map[string][]string `yaml:"commands"`
 	// The probes, each with a section of its own.
 	Probes map[string]probes.Config `yaml:"probes"`
+
+	name string     // of the file
+	root *yaml.Node // of its document; nil when there is nothing in it
 }
 
 // Alerts is the section "alerts".
@@ -123,6 +126,7 @@ func Parse(name string, data []byte, specs []probes.Spec) (*Config, error) {
 		return nil, fmt.Errorf("%s:%w", name, err)
 	}
 	c := Default(specs)
+	c.name, c.root = name, root
 	r := &reader{name: name}
 	if root != nil {
 		r.read(root, c)
@@ -135,6 +139,29 @@ func Parse(name string, data []byte, specs []probes.Spec) (*Config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// Locate gives complaints about values that were found out later, made with
+// probes.At, the file and the line of the value. Others, such as those about a
+// rule file, stay as they are. A nil err stays nil.
+func (c *Config) Locate(err error) error {
+	if err == nil || c.name == "" {
+		return err
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var errs []error
+		for _, one := range joined.Unwrap() {
+			errs = append(errs, c.Locate(one))
+		}
+		return errors.Join(errs...)
+	}
+	var field *probes.FieldError
+	if !errors.As(err, &field) {
+		return err
+	}
+	r := &reader{name: c.name}
+	r.locate(c.root, err)
+	return r.err()
 }
 
 // document parses the text as one YAML document. It is nil when there is

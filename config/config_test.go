@@ -188,7 +188,7 @@ func TestWhatIsNotWrittenKeepsItsDefault(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(config.Default(specs()), got, cmp.AllowUnexported(disk{})); diff != "" {
+			if diff := cmp.Diff(config.Default(specs()), got, cmp.AllowUnexported(disk{}), cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
 				t.Errorf("(-default +got):\n%s", diff)
 			}
 		})
@@ -245,7 +245,7 @@ probes:
 	if err != nil {
 		t.Fatalf("what is shown cannot be read: %v\n%s", err, text)
 	}
-	if diff := cmp.Diff(c, again, cmp.AllowUnexported(disk{}), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(c, again, cmp.AllowUnexported(disk{}), cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
 		t.Errorf("(-written +shown):\n%s", diff)
 	}
 }
@@ -269,6 +269,28 @@ func TestAliasesDoNotUnfoldWithoutEnd(t *testing.T) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("the file keeps the reader busy")
+	}
+}
+
+func TestComplaintsThatComeLaterAreLocatedToo(t *testing.T) {
+	c, err := config.Parse("f.yml", []byte("owner: a\nalerts:\n  rules:\n  - /a.yml\n  - /b.yml\n"), specs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd := errors.New("odd")
+	for want, err := range map[string]error{
+		"f.yml:5: alerts.rules[1]: odd":              probes.At("alerts.rules[1]", odd),
+		"f.yml:2: alerts.disable: odd":               probes.At("alerts.disable", odd),
+		"f.yml:1: commands.x: odd":                   probes.At("commands.x", odd),
+		"b.yml:7: odd":                               errors.New("b.yml:7: odd"),
+		"b.yml:7: odd\nf.yml:2: alerts.disable: odd": errors.Join(errors.New("b.yml:7: odd"), probes.At("alerts.disable", odd)),
+	} {
+		if got := c.Locate(err); got == nil || got.Error() != want {
+			t.Errorf("got %v, want %s", got, want)
+		}
+	}
+	if c.Locate(nil) != nil || config.Default(specs()).Locate(odd) != odd {
+		t.Error("no complaint, or no file, and yet something changed")
 	}
 }
 

@@ -285,7 +285,7 @@ func (r *reader) locate(root *yaml.Node, err error) {
 // lineOf returns the line of the node at a path such as a.b[0].c, or of its
 // nearest parent.
 func lineOf(node *yaml.Node, path string) int {
-	line := 1
+	line := 1 // of a file without anything, too
 	for node != nil && path != "" {
 		for node.Kind == yaml.AliasNode {
 			node = node.Alias

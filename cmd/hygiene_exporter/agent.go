@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -45,7 +44,7 @@ func newAgent(e *environment, log *slog.Logger) (*agent, error) {
 	}
 	mc, err := monitorConfig(c)
 	if err != nil {
-		return nil, e.inConfig(err)
+		return nil, c.Locate(err)
 	}
 	stateDir := e.stateDir()
 	hosts, err := e.hosts(c, stateDir, log)
@@ -54,21 +53,13 @@ func newAgent(e *environment, log *slog.Logger) (*agent, error) {
 	}
 	list, err := entries(c, hosts)
 	if err != nil {
-		return nil, e.inConfig(err)
+		return nil, c.Locate(err)
 	}
 	a := &agent{environment: e, log: log, hosts: hosts, self: &self{hosts: hosts}}
 	a.self.loadedConfig(time.Now(), c.Alerts.Evaluate)
 	a.openLedger(c, mc)
 	a.collector.Replace(list)
 	return a, nil
-}
-
-// inConfig says in which file a mistake is.
-func (e *environment) inConfig(err error) error {
-	if e.configFile == "" {
-		return err
-	}
-	return fmt.Errorf("%s: %w", e.configFile, err)
 }
 
 // openLedger restores the open problems and puts collector and monitor around
@@ -116,14 +107,14 @@ func (a *agent) reload(ctx context.Context) error {
 	}
 	mc, err := monitorConfig(c)
 	if err != nil {
-		return a.refuse(a.environment.inConfig(err))
+		return a.refuse(c.Locate(err))
 	}
 	list, err := entries(c, a.hosts)
 	if err == nil {
 		err = a.hosts.Wrap(c.Commands)
 	}
 	if err != nil {
-		return a.refuse(a.environment.inConfig(err))
+		return a.refuse(c.Locate(err))
 	}
 	a.self.loadedConfig(time.Now(), c.Alerts.Evaluate)
 	a.collector.Replace(list)

@@ -42,7 +42,7 @@ func (c *configCheckCommand) run(_ context.Context, e *environment) error {
 		_, hostErr = entries(loaded, hosts)
 	}
 	if err := errors.Join(err, hostErr); err != nil {
-		return e.inConfig(err)
+		return loaded.Locate(err)
 	}
 	name := e.configFile
 	if name == "" {

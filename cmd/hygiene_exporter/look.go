@@ -33,7 +33,7 @@ func newLook(e *environment, chosen []string) (*look, error) {
 	}
 	mc, err := monitorConfig(c)
 	if err != nil {
-		return nil, e.inConfig(err)
+		return nil, c.Locate(err)
 	}
 	hosts, err := e.dryHost(c)
 	if err != nil {
@@ -41,7 +41,7 @@ func newLook(e *environment, chosen []string) (*look, error) {
 	}
 	list, err := entries(c, hosts)
 	if err != nil {
-		return nil, e.inConfig(err)
+		return nil, c.Locate(err)
 	}
 	l := &look{config: c, monitor: mc, chosen: chosen}
 	var names []string

@@ -41,7 +41,7 @@ func (c *simulateCommand) run(_ context.Context, e *environment) error {
 	}
 	p, err := policy.New(loaded.Escalation, loaded.Overrides, loaded.Maintenance)
 	if err != nil {
-		return e.inConfig(err)
+		return loaded.Locate(err)
 	}
 	incident := policy.Incident{Subject: c.subject, Since: time.Now().Truncate(time.Second)}
 	if c.at != "" {

@@ -15,7 +15,10 @@ import (
 )
 
 // escalationTestdata holds the rule tests, beside the rules that they test.
-const escalationTestdata = "../../alerts/escalation/testdata"
+const (
+	escalationTestdata = "../../alerts/escalation/testdata"
+	detectionRules     = "../../alerts/rules"
+)
 
 // run runs a tool and returns what it prints; it must succeed.
 func run(t *testing.T, path string, args ...string) string {
@@ -41,22 +44,28 @@ func tool(t *testing.T, name string) string {
 
 func TestPromtoolAcceptsTheRules(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob(filepath.Join(escalationTestdata, "*.rules.yml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d rule files, error %v", len(files), err)
-	}
-	for _, file := range files {
+	for _, file := range files(t, filepath.Join(escalationTestdata, "*.rules.yml"), filepath.Join(detectionRules, "*.yml")) {
 		run(t, tool(t, "promtool"), "check", "rules", "--lint=all", "--lint-fatal", file)
 	}
 }
 
 func TestPromtoolRunsTheRuleTests(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob(filepath.Join(escalationTestdata, "*.test.yml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d test files, error %v", len(files), err)
+	tests := files(t, filepath.Join(escalationTestdata, "*.test.yml"), filepath.Join(detectionRules, "tests", "*_test.yml"))
+	run(t, tool(t, "promtool"), append([]string{"test", "rules"}, tests...)...)
+}
+
+// files returns what matches; a pattern that matches nothing is an error.
+func files(t *testing.T, patterns ...string) (all []string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s matches %d files, error %v", pattern, len(found), err)
+		}
+		all = append(all, found...)
 	}
-	run(t, tool(t, "promtool"), append([]string{"test", "rules"}, files...)...)
+	return all
 }
 
 // alertmanagers returns the binaries to test with: the newest, and that of the
