@@ -155,8 +155,7 @@ func (c *Config) Locate(err error) error {
 		}
 		return errors.Join(errs...)
 	}
-	var field *probes.FieldError
-	if !errors.As(err, &field) {
+	if _, located := errors.AsType[*probes.FieldError](err); !located {
 		return err
 	}
 	r := &reader{name: c.name}

@@ -289,7 +289,7 @@ func TestComplaintsThatComeLaterAreLocatedToo(t *testing.T) {
 			t.Errorf("got %v, want %s", got, want)
 		}
 	}
-	if c.Locate(nil) != nil || config.Default(specs()).Locate(odd) != odd {
+	if c.Locate(nil) != nil || config.Default(specs()).Locate(odd).Error() != "odd" {
 		t.Error("no complaint, or no file, and yet something changed")
 	}
 }
