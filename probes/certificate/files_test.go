@@ -209,6 +209,13 @@ func TestWhatCannotBeReadHoldsWhatWasKnown(t *testing.T) {
 			r.expect("/s/x fault permission_denied", "/s/x/a.pem fault unavailable", "/s/y/b.pem leaf=b")
 		})
 	})
+	t.Run("an unreadable directory with a fixed name in it is told once", func(t *testing.T) {
+		r := newRig(t, "/s/**/a.pem")
+		r.write("/s/x/a.pem", text(t, "a"))
+		r.do(os.Chmod(r.real("/s/x"), 0))
+		defer os.Chmod(r.real("/s/x"), 0o755)
+		unprivileged(t, func() { r.expect("/s/x fault permission_denied") })
+	})
 	t.Run("rubbish in place of a good file, over a restart", func(t *testing.T) {
 		r := newRig(t, "/s")
 		r.write("/s/a.pem", text(t, "a"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -55,6 +56,7 @@ func find(ctx context.Context, files *rootfs.FS, s *Source, limit int) (found, e
 			return found{}, err
 		}
 	}
+	maps.DeleteFunc(f.faults, func(name string, _ error) bool { return f.below(name) })
 	return f.found, nil
 }
 
@@ -176,6 +178,17 @@ func (f *finder) unreadable(name string, err error) {
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotDirectory) {
 		f.faults[name] = err
 	}
+}
+
+// below reports whether a path lies in a directory that is a fault itself: then
+// it is no news that it cannot be looked at.
+func (f *finder) below(name string) bool {
+	for dir := path.Dir(name); dir != "/"; dir = path.Dir(dir) {
+		if f.faults[dir] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // each visits the entries of a directory. Names that begin with two dots are how
