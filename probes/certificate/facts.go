@@ -15,8 +15,11 @@ import (
 type facts struct {
 	samples    []probes.Sample
 	trustStore bool
-	failed     int // certificates with a finding
+	verdicts   map[string]tally // by finding
 }
+
+// A tally counts certificates by the result of a check.
+type tally [3]int
 
 // slots names the certificates of a bundle. A single certificate is a leaf
 // whatever it says of itself. Otherwise the leaf is the first that may not sign
@@ -60,15 +63,13 @@ func numbered(name string, n int) string {
 }
 
 // describe makes the facts of a bundle.
-func (s *Source) describe(object string, b bundle.Bundle, trustStoreSize int) facts {
+func (s *Source) describe(object string, b bundle.Bundle, key privateKey, trustStoreSize int) facts {
 	names := slots(b.Certificates)
 	if isTrustStore(b, names, trustStoreSize) {
 		return facts{trustStore: true}
 	}
-	var (
-		r probes.Result
-		f facts
-	)
+	var r probes.Result
+	f := facts{verdicts: map[string]tally{}}
 	for i, c := range b.Certificates {
 		slot := names[i]
 		labels := []string{object, slot, s.Owner} // one for all, because there can be many files
@@ -80,9 +81,18 @@ func (s *Source) describe(object string, b bundle.Bundle, trustStoreSize int) fa
 			r.AddTime(critical, d.critical, labels...)
 		}
 		r.Add(info, 1, object, slot, s.Owner, c.Subject, c.Issuer, c.Serial, c.Fingerprint, c.Key, c.Signature, nameList(c.Names))
-		if c.Nonconforming != nil {
-			f.failed++
-			r.Add(finding, 1, object, slot, nonconforming, s.Owner)
+		verdicts := judge(b, names, i, key)
+		for _, name := range findings() {
+			v, judged := verdicts[name]
+			if !judged {
+				continue // the check is not made on a certificate in this place
+			}
+			count := f.verdicts[name]
+			count[v]++
+			f.verdicts[name] = count
+			if v == fail {
+				r.Add(finding, 1, object, slot, name, s.Owner)
+			}
 		}
 	}
 	f.samples = r.Samples

@@ -42,6 +42,7 @@ type file struct {
 	trusted  bool // as long as the identity stays, so does the content
 	bundle   bundle.Bundle
 	err      error // bundle.ErrNone or nil
+	key      privateKey
 	facts    facts
 	run      uint64 // the last run that looked at it
 }

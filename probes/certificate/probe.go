@@ -49,14 +49,14 @@ type scan struct {
 	mounts mounts
 	seen   map[string]bool // paths that this run has dealt with
 	closed []string        // directories and files that could not be searched
-	counts struct{ pass, fail, unknown int }
+	counts map[string]tally
 }
 
 // Run looks at every file of every source.
 func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 	p.run++
 	s := &scan{
-		probe: p, now: time.Now(), seen: map[string]bool{},
+		probe: p, now: time.Now(), seen: map[string]bool{}, counts: map[string]tally{},
 		mounts: mounts{files: p.host.Files, known: map[string]string{}},
 	}
 	s.result.Samples = make([]probes.Sample, 0, p.size+p.size/8)
@@ -69,9 +69,12 @@ func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 		}
 	}
 	s.absent()
-	s.result.Add(findingCounts, float64(s.counts.pass), nonconforming, "pass")
-	s.result.Add(findingCounts, float64(s.counts.fail), nonconforming, "fail")
-	s.result.Add(findingCounts, float64(s.counts.unknown), nonconforming, "unknown")
+	for _, name := range findings() {
+		count := s.counts[name]
+		s.result.Add(findingCounts, float64(count[pass]), name, "pass")
+		s.result.Add(findingCounts, float64(count[fail]), name, "fail")
+		s.result.Add(findingCounts, float64(count[unknown]), name, "unknown")
+	}
 	p.size = len(s.result.Samples)
 	maps.DeleteFunc(p.files, func(_ string, f *file) bool { return f.run != p.run })
 	if p.loaded {
@@ -126,7 +129,6 @@ func (s *scan) source(ctx context.Context, source *Source) error {
 
 func (s *scan) fault(object string, err error) {
 	s.seen[object] = true
-	s.counts.unknown++
 	s.result.Fault(object, err)
 }
 
@@ -141,11 +143,7 @@ func (s *scan) look(source *Source, c candidate) string {
 		s.fault(c.path, err)
 		return "fault"
 	}
-	if s.files[c.path] != f {
-		f.facts = source.describe(c.path, f.bundle, s.config.TrustStoreSize)
-		s.files[c.path] = f
-	}
-	f.run = s.run
+	s.describe(source, c.path, f)
 	if f.err != nil || len(f.bundle.Certificates) == 0 && len(f.bundle.Errors) == 0 {
 		return s.empty(c, known)
 	}
@@ -158,6 +156,19 @@ func (s *scan) look(source *Source, c candidate) string {
 		return "fault"
 	}
 	return "ok"
+}
+
+// describe makes the facts of a file anew if the file or its key has changed.
+func (s *scan) describe(source *Source, name string, f *file) {
+	before := f.key
+	if len(f.bundle.Certificates) > 0 {
+		f.key = s.findKey(name, f.bundle, before)
+	}
+	if s.files[name] != f || !f.key.same(before) {
+		f.facts = source.describe(name, f.bundle, f.key, s.config.TrustStoreSize)
+		s.files[name] = f
+	}
+	f.run = s.run
 }
 
 func (s *scan) knows(name string) bool {
@@ -181,8 +192,13 @@ func (s *scan) empty(c candidate, known bool) string {
 
 // report adds what is known of a file.
 func (s *scan) report(source *Source, object string, f *file) {
-	s.counts.fail += f.facts.failed
-	s.counts.pass += len(f.bundle.Certificates) - f.facts.failed
+	for name, count := range f.facts.verdicts {
+		sum := s.counts[name]
+		for i := range sum {
+			sum[i] += count[i]
+		}
+		s.counts[name] = sum
+	}
 	if f.facts.trustStore {
 		source.count(&s.result, object, f.bundle, s.now)
 		return

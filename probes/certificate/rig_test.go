@@ -98,8 +98,6 @@ func (r *rig) run() []string {
 			lines = append(lines, fmt.Sprintf("%s %s=%s", s.Object(), s.Label("slot"), s.Label("subject_cn")))
 		case trustStore:
 			lines = append(lines, fmt.Sprintf("%s %s=%v", s.Object(), s.Label("state"), s.Value))
-		case finding:
-			lines = append(lines, fmt.Sprintf("%s %s %s", s.Object(), s.Label("slot"), s.Label("finding")))
 		}
 	}
 	for _, f := range result.Faults {

@@ -7,13 +7,6 @@ package certificate
 
 import "hygiene_exporter/probes"
 
-// Findings of a certificate: checks that it fails. The set is closed.
-const (
-	nonconforming = "nonconforming"
-)
-
-func findings() []string { return []string{nonconforming} }
-
 const slotHelp = "leaf, chain1 and so on behind it, or the start of the hash of the subject in a bundle without a leaf"
 
 var (
@@ -33,13 +26,13 @@ var (
 	}
 	finding = &probes.Metric{
 		Name:   "hygiene_certificate_finding",
-		Help:   "A check that the certificate fails, 1 while it does; nonconforming: strict software refuses to read it.",
+		Help:   "A check that the certificate fails, 1 while it does; what could not be checked is no finding.",
 		Labels: []string{probes.LabelObject, "slot", "finding", probes.LabelOwner},
 		Values: map[string][]string{"finding": findings()},
 	}
 	findingCounts = &probes.Metric{
 		Name:   "hygiene_certificate_findings",
-		Help:   "Certificates by the result of each check.",
+		Help:   "Certificates by the result of each check; unknown could not be checked.",
 		Labels: []string{"finding", "result"},
 		Values: map[string][]string{"finding": findings(), "result": {"pass", "fail", "unknown"}},
 	}

@@ -20,6 +20,8 @@ type Certificate struct {
 	Serial              string // in hexadecimal, with a sign if it is negative
 	Subject, Issuer     string // the common name, or else the whole name
 	SubjectHash         string // the first 8 hex digits of the SHA-256 of the encoded subject
+	IssuerHash          string // the same of the issuer
+	PublicHash          string // the SHA-256 of the encoded public key, in hexadecimal
 	Fingerprint         string // the SHA-256 of the certificate, in hexadecimal
 	Key                 string // such as "rsa-2048", "ecdsa-P-256", "ed25519"
 	Signature           string // algorithm of the signature, such as "SHA256-RSA"
@@ -55,6 +57,8 @@ func fromStrict(x *x509.Certificate) Certificate {
 		Subject:     nameText(x.RawSubject),
 		Issuer:      nameText(x.RawIssuer),
 		SubjectHash: shortHash(x.RawSubject),
+		IssuerHash:  shortHash(x.RawIssuer),
+		PublicHash:  fingerprint(x.RawSubjectPublicKeyInfo),
 		Fingerprint: fingerprint(x.Raw),
 		Key:         keyText(x.PublicKey, x.PublicKeyAlgorithm),
 		Signature:   x.SignatureAlgorithm.String(),

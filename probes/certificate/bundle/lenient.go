@@ -109,6 +109,8 @@ func parseLenient(der []byte) (Certificate, error) {
 		Subject:     nameText(subject),
 		Issuer:      nameText(issuer),
 		SubjectHash: shortHash(subject),
+		IssuerHash:  shortHash(issuer),
+		PublicHash:  fingerprint(spki),
 		Fingerprint: fingerprint(der),
 		SelfSigned:  bytes.Equal(subject, issuer),
 		CA:          claimsCA(&w),
