@@ -54,7 +54,7 @@ lint: $(TOOLS)/golangci-lint
 	cd test && $(abspath $(TOOLS))/golangci-lint run --config ../.golangci.yml --build-tags live,bench ./...
 
 docs: ## Rewrite the generated reference.
-	$(GO) test ./config/... ./docs/... -run 'Docs|Example' -update
+	$(GO) test ./config ./cmd/... -run Docs -update
 
 package: build $(TOOLS)/nfpm ## deb and rpm in .build.
 	for format in deb rpm; do VERSION=$(VERSION) GOARCH=$$($(GO) env GOARCH) $(TOOLS)/nfpm package -f packaging/nfpm.yaml -p $$format -t $(BUILD)/ || exit 1; done

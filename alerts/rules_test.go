@@ -66,6 +66,26 @@ func cases() map[string]struct{ fires, silent string } {
 			silent: `
 				hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
 		},
+		"HygieneCertificateWeakKey": {
+			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="weak_key", owner="web"} 1`,
+			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
+		},
+		"HygieneCertificateWeakSignature": {
+			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="weak_signature", owner="web"} 1`,
+			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
+		},
+		"HygieneCertificateChainDisordered": {
+			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="chain_disordered", owner="web"} 1`,
+			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
+		},
+		"HygieneCertificateKeyMismatch": {
+			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="key_mismatch", owner="web"} 1`,
+			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
+		},
+		"HygieneCertificateKeyExposed": {
+			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="key_exposed", owner="web"} 1`,
+			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
+		},
 		"HygieneAgentProbeStale": {
 			fires: `
 				hygiene_probe_due_timestamp_seconds{name="certificate"} now
