@@ -57,7 +57,7 @@ type Alerts struct {
 	Rules []string `yaml:"rules"`
 	// Names of alerts that are switched off.
 	Disable []string `yaml:"disable"`
-	// How long a problem must have been silent, and seen to be, before it closes.
+	// How long a problem must have been silent, and seen to be, before it closes. A change takes effect at the next start.
 	CloseAfter probes.Duration `yaml:"close_after"`
 }
 
@@ -73,7 +73,7 @@ type Links struct {
 
 // Limits is the section "limits".
 type Limits struct {
-	// Series of objects that are exported, over all probes; rules see all.
+	// Series of objects that are exported, over all probes; rules see all. A change takes effect at the next start.
 	Series int `yaml:"series"`
 	// Open problems of one check that are exported; the API has all.
 	ProblemsPerCheck int `yaml:"problems_per_check"`

@@ -11,7 +11,7 @@ type Escalation struct {
 	WorkingHours WorkingHours `yaml:"working_hours"`
 	// Ladders by name: critical, warning, owner/NAME or check/PROBE/CHECK, the last two optionally with /critical or /warning behind. A problem takes the one of its check, else that of its owner, else that of its severity; a name with a severity goes before the same name without. Info has none.
 	Policies map[string]Ladder `yaml:"policies"`
-	// How long after boot no new problem opens, unless it had already lasted long enough before; at most 1h.
+	// How long after boot no new problem opens, unless it had already lasted long enough before; at most 1h. A change takes effect at the next start.
 	StartupGrace probes.Duration `yaml:"startup_grace"`
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/version"
@@ -29,6 +30,7 @@ type agent struct {
 	collector   *collector.Collector
 	monitor     *monitor.Monitor
 	self        *self
+	links       atomic.Pointer[config.Links]
 
 	reloading sync.Mutex
 	notices   []string // that do not change while the agent runs
@@ -56,7 +58,7 @@ func newAgent(e *environment, log *slog.Logger) (*agent, error) {
 		return nil, c.Locate(err)
 	}
 	a := &agent{environment: e, log: log, hosts: hosts, self: &self{hosts: hosts}}
-	a.self.loadedConfig(time.Now(), c.Alerts.Evaluate)
+	a.inForce(c)
 	a.openLedger(c, mc)
 	a.collector.Replace(list)
 	return a, nil
@@ -116,11 +118,17 @@ func (a *agent) reload(ctx context.Context) error {
 	if err != nil {
 		return a.refuse(c.Locate(err))
 	}
-	a.self.loadedConfig(time.Now(), c.Alerts.Evaluate)
+	a.inForce(c)
 	a.collector.Replace(list)
 	a.monitor.Reconfigure(ctx, mc)
 	a.log.Info("configuration reloaded")
 	return nil
+}
+
+// inForce records what a configuration changes outside of probes and rules.
+func (a *agent) inForce(c *config.Config) {
+	a.self.loadedConfig(time.Now(), c.Alerts.Evaluate)
+	a.links.Store(&c.Links)
 }
 
 func (a *agent) refuse(err error) error {
@@ -142,6 +150,7 @@ func (a *agent) handler(loopbackOnly, lifecycle bool) http.Handler {
 		Notices:      func() []string { return a.say(loopbackOnly) },
 		Ready:        a.ready,
 		Runbooks:     alerts.Runbooks(),
+		Links:        func() web.Links { return web.Links(*a.links.Load()) },
 		Host:         name,
 		Version:      version.Version,
 		LoopbackOnly: loopbackOnly,

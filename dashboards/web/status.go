@@ -7,7 +7,9 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"sort"
+	"strings"
 	"time"
 
 	"hygiene_exporter/alerts/monitor"
@@ -27,6 +29,7 @@ const (
 
 // page is what the template of the status page shows.
 type page struct {
+	Links         Links
 	Host, Version string
 	Now           time.Time
 	Verdict       verdict
@@ -48,7 +51,24 @@ type problemRow struct {
 	monitor.Problem
 	Tier    int
 	Next    time.Time
-	Runbook bool // there is one
+	Runbook string // where it is; empty when there is none
+	Silence string // where one is made; empty when nobody knows
+}
+
+// link fills in where to go from a problem. The silence is for this occurrence,
+// and for all its tiers.
+func (r *problemRow) link(links Links, runbooks fs.FS) {
+	name := r.Probe + "-" + r.Check
+	if _, err := fs.Stat(runbooks, name+".md"); err == nil {
+		r.Runbook = "/runbooks/" + name
+	}
+	if links.Runbooks != "" {
+		r.Runbook = strings.TrimSuffix(links.Runbooks, "/") + "/" + name
+	}
+	if links.Alertmanager != "" {
+		filter := fmt.Sprintf("{episode=%q}", r.Episode)
+		r.Silence = strings.TrimSuffix(links.Alertmanager, "/") + "/#/silences/new?filter=" + url.QueryEscape(filter)
+	}
 }
 
 type probeRow struct {
@@ -68,11 +88,10 @@ type faultRow struct {
 func (o Options) status(w http.ResponseWriter, r *http.Request) {
 	now := o.Now()
 	snapshot, problems := o.Snapshot(), o.Problems(r.Context())
-	p := page{Host: o.Host, Version: o.Version, Now: now, Notices: o.Notices()}
+	p := page{Links: o.Links(), Host: o.Host, Version: o.Version, Now: now, Notices: o.Notices()}
 	p.Problems = problemRows(problems, now)
-	for i, row := range p.Problems {
-		_, err := fs.Stat(o.Runbooks, row.Probe+"-"+row.Check+".md")
-		p.Problems[i].Runbook = err == nil
+	for i := range p.Problems {
+		p.Problems[i].link(p.Links, o.Runbooks)
 	}
 	for _, name := range probeNames(snapshot) {
 		report := snapshot.Reports[name]

@@ -32,6 +32,9 @@ type Options struct {
 	// Runbooks holds one Markdown file for each check.
 	Runbooks fs.FS
 
+	// Links returns the addresses that the configuration names.
+	Links func() Links
+
 	Host    string // the name of this host
 	Version string
 	// LoopbackOnly refuses requests whose Host header is not a name of the
@@ -40,6 +43,13 @@ type Options struct {
 	LoopbackOnly bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+}
+
+// Links are addresses outside of the agent; an empty one is left out.
+type Links struct {
+	Alertmanager string // where silences are made
+	Runbooks     string // where <probe>-<check> is explained, if not here
+	Agent        string // where people reach this page
 }
 
 // New returns the handler of everything that the agent serves.
@@ -114,7 +124,11 @@ func (o Options) apiProblems(w http.ResponseWriter, r *http.Request) {
 	if problems == nil {
 		problems = []monitor.Problem{}
 	}
-	writeJSON(w, map[string]any{"host": o.Host, "problems": problems})
+	answer := map[string]any{"host": o.Host, "problems": problems}
+	if agent := o.Links().Agent; agent != "" {
+		answer["agent"] = agent
+	}
+	writeJSON(w, answer)
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

@@ -57,6 +57,7 @@ func options() web.Options {
 		},
 		Notices:  func() []string { return []string{"Only this host can scrape the agent."} },
 		Ready:    func() bool { return true },
+		Links:    func() web.Links { return web.Links{} },
 		Runbooks: fstest.MapFS{"certificate-expired.md": {Data: []byte("# Expired\n\nRun `renew` <script>alert(1)</script>.\n")}},
 		Host:     "db1", Version: "1.2.3", LoopbackOnly: true,
 		Now: func() time.Time { return now },
@@ -203,6 +204,26 @@ func TestRunbooksAreRenderedWithoutRawHTML(t *testing.T) {
 		if r := ask(options(), "GET", target, "localhost"); r.StatusCode == http.StatusOK {
 			t.Errorf("%s: status %d", target, r.StatusCode)
 		}
+	}
+}
+
+func TestLinksLeadWhereTheConfigurationSays(t *testing.T) {
+	o := options()
+	o.Links = func() web.Links {
+		return web.Links{Alertmanager: "https://am.example.org/", Runbooks: "https://wiki.example.org/r", Agent: "https://db1.example.org:10981/"}
+	}
+	text := body(t, ask(o, "GET", "/", "localhost"))
+	for _, want := range []string{
+		`href="https://wiki.example.org/r/certificate-expired"`,
+		`href="https://am.example.org/#/silences/new?filter=%7Bepisode%3D%22aaaabbbb%22%7D"`,
+		`<link rel="canonical" href="https://db1.example.org:10981/">`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %s:\n%s", want, text)
+		}
+	}
+	if answer := body(t, ask(o, "GET", "/api/v1/problems", "localhost")); !strings.Contains(answer, `"agent": "https://db1.example.org:10981/"`) {
+		t.Errorf("the API says %s", answer)
 	}
 }
 
