@@ -85,11 +85,11 @@ func parsePEM(data []byte) (b Bundle, err error) {
 		claims := isCertificate(label)
 		found = found || claims
 		switch {
-		case !claims && err == nil:
+		case !claims && err == nil && len(b.Others) < maxCertificates:
 			b.Others = append(b.Others, label)
 		case !claims:
 			// An unreadable key or parameter is somebody else's business.
-		case len(b.Certificates) >= maxCertificates:
+		case len(b.Certificates)+len(b.Errors) >= maxCertificates:
 			b.Errors = append(b.Errors, fmt.Errorf("more than %d certificates", maxCertificates))
 			return b, nil
 		default:
@@ -141,11 +141,14 @@ func cutBlock(data []byte) (label string, body, rest []byte, err error) {
 	}
 	label = string(data[:closing])
 	data = data[closing+len(markClose):]
-	end := bytes.Index(data, []byte(markEnd))
-	if next := bytes.Index(data, []byte(markBegin)); end < 0 || next >= 0 && next < end {
-		if next < 0 {
-			next = len(data)
-		}
+	// The end is looked for no further than the next beginning: a file of nothing
+	// but beginnings is read once.
+	next := bytes.Index(data, []byte(markBegin))
+	if next < 0 {
+		next = len(data)
+	}
+	end := bytes.Index(data[:next], []byte(markEnd))
+	if end < 0 {
 		return label, nil, data[next:], errNoEnd
 	}
 	return label, data[:end], data[end+len(markEnd):], nil

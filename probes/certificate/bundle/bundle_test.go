@@ -207,6 +207,17 @@ func TestEveryBlockIsACertificateOrAnError(t *testing.T) {
 	}
 }
 
+// A file that is made to be slow is not: it has many beginnings and no end.
+func TestHostileFilesAreBounded(t *testing.T) {
+	b, err := Parse([]byte(strings.Repeat("-----BEGIN CERTIFICATE-----\n", 100_000)))
+	if err != nil || len(b.Errors) != maxCertificates+1 {
+		t.Errorf("%d errors, %v", len(b.Errors), err)
+	}
+	if b, err = Parse([]byte(strings.Repeat("-----BEGIN X-----\n", 1_000_000))); !errors.Is(err, ErrNone) || len(b.Others) > maxCertificates {
+		t.Errorf("%d others, %v", len(b.Others), err)
+	}
+}
+
 func TestNamesOfEveryStringType(t *testing.T) {
 	name := func(value ...byte) []byte {
 		oid := []byte{tagOID, 3, 0x55, 0x04, 0x03}
@@ -243,7 +254,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		claims := bytes.Count(data, []byte("-----BEGIN CERTIFICATE-----"))
-		if found := len(b.Certificates) + len(b.Errors); claims > found && len(b.Certificates) < maxCertificates {
+		if found := len(b.Certificates) + len(b.Errors); claims > found && found < maxCertificates {
 			t.Errorf("%d blocks became %d certificates and errors", claims, found)
 		}
 	})
