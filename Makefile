@@ -8,12 +8,12 @@ VERSION ?= $(shell git describe --tags --dirty 2>/dev/null || echo 0.0.0)
 REVISION := $(firstword $(shell git rev-parse --verify -q HEAD) unknown)
 ABOUT   := github.com/prometheus/common/version
 LDFLAGS := -s -w -X $(ABOUT).Version=$(VERSION) -X $(ABOUT).Revision=$(REVISION)
-AREA    ?= ...
+AREA    ?=
 
 export HYGIENE_TOOLS := $(abspath $(TOOLS))
 export HYGIENE_BIN   := $(abspath $(BINARY))
 
-.PHONY: all run demo build test test-live test-full bench fuzz lint docs package tools clean
+.PHONY: all run demo build test test-live test-full bench fuzz lint docs package packages tools clean
 all: build
 
 run: build ## Build the agent and run it on its defaults, on this host.
@@ -30,9 +30,19 @@ test: ## Hermetic: no root, no network beyond Go modules.
 	$(GO) vet ./...
 	$(GO) test ./...
 
-test-live: build tools ## The real systems as oracles; root on Debian. AREA=e2e runs one package of test/.
-	cd test && $(GO) vet -tags live ./... && $(GO) test -tags live -count=1 -v -timeout 40m ./$(AREA)
-	$(GO) test -tags live -count=1 -v -timeout 20m -run Live ./...
+test-live: build tools packages ## The real systems as oracles; root on Debian. AREA=test/e2e or AREA=probes/patch runs one part.
+	cd test && $(GO) vet -tags live ./...
+ifneq ($(filter-out test/%,$(AREA)),$(AREA))
+	cd test && $(GO) test -tags live -count=1 -v -timeout 40m ./$(AREA:test/%=%)/...
+else ifneq ($(AREA),)
+	$(GO) test -tags live -count=1 -v -timeout 40m -run Live ./$(AREA)/...
+else
+	cd test && $(GO) test -tags live -count=1 -v -timeout 40m ./...
+	$(GO) test -tags live -count=1 -v -timeout 40m -run Live ./...
+endif
+
+packages: ## Debian packages of the real systems; see test/packages.txt.
+	test/packages.sh
 
 test-full: export HYGIENE_FULL = 1
 test-full: test-live ## As test-live, with the whole of each matrix.

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Installs the Debian packages of test/packages.txt that are missing. No service
+# that comes with one is started: the tests start what they need themselves.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+mapfile -t missing < <(
+	sed 's/#.*//' packages.txt | tr -s ' \t' '\n' | sed '/^$/d' | sort -u | while read -r package; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
+	done
+)
+[ ${#missing[@]} -eq 0 ] && exit
+
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+	trap 'rm -f $policy' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq -o DPkg::Lock::Timeout=600 update
+apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "${missing[@]}"
