@@ -26,6 +26,13 @@ type Explainer interface {
 	Explain(ctx context.Context, object string) (string, error)
 }
 
+// A Namer is an Explainer that can speak of more than objects, such as of one
+// package among those of a package manager. Names lists what else it knows
+// after a run, sorted.
+type Namer interface {
+	Names() []string
+}
+
 // ErrNotApplicable is returned by Run when the host has nothing to inspect. It
 // differs from a fault ("could not look") and from an empty Result.
 var ErrNotApplicable = errors.New("not applicable to this host")

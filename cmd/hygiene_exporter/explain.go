@@ -20,7 +20,7 @@ type explainCommand struct{ probe, object string }
 func (c *explainCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
 	clause := app.Command("explain", "Show what a probe knows of one object, and what follows from it.")
 	clause.Arg("probe", "The probe.").Required().StringVar(&c.probe)
-	clause.Arg("object", "The object, or any part that only it has. Without one, the objects are listed.").StringVar(&c.object)
+	clause.Arg("object", "The object, or any part that only it has; of the probe patch also a package. Without one, the objects are listed.").StringVar(&c.object)
 	return clause
 }
 
@@ -43,6 +43,9 @@ func (c *explainCommand) run(ctx context.Context, e *environment) error {
 			fmt.Fprintln(e.stdout, object)
 		}
 		return nil
+	}
+	if namer, ok := l.entries[0].Probe.(probes.Namer); ok {
+		objects = append(objects, namer.Names()...)
 	}
 	object, err := pick(objects, c.object)
 	if err != nil {
@@ -97,7 +100,7 @@ func (l *look) explain(ctx context.Context, e *environment, result judged, objec
 	}
 	fmt.Fprintln(e.stdout, "Facts:")
 	for _, sample := range result.Snapshot.Reports[entry.Spec.Name].Samples {
-		if sample.Object() == object {
+		if sample.Object() == object || slices.Contains(sample.Labels, object) {
 			fmt.Fprintf(e.stdout, "  %s\n", factLine(sample))
 		}
 	}

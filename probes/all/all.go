@@ -5,11 +5,13 @@ package all
 import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/certificate"
+	"hygiene_exporter/probes/patch"
 )
 
 // Specs returns the specs of all probes, in the order of the reference.
 func Specs() []probes.Spec {
 	return []probes.Spec{
 		certificate.Spec(),
+		patch.Spec(),
 	}
 }
