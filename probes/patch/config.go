@@ -60,8 +60,12 @@ func (d Deadlines) validate() error {
 		key   string
 		value probes.Duration
 	}{
-		{"critical", d.Critical}, {"important", d.Important}, {"security", d.Security}, {"other", d.Other},
-		{"metadata", d.Metadata}, {"automatic", d.Automatic},
+		{"critical", d.Critical},
+		{"important", d.Important},
+		{"security", d.Security},
+		{"other", d.Other},
+		{"metadata", d.Metadata},
+		{"automatic", d.Automatic},
 	} {
 		if limit.value <= 0 {
 			errs = append(errs, probes.At(limit.key, errors.New("must be above 0; to be told of nothing, override the check")))

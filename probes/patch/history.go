@@ -83,7 +83,7 @@ func (h *history) judge(m updates.Manager, u updates.Update) update {
 		first[i] = h.saw(thing{"release", m.Name, u.Package, r.Version, r.Security})
 	}
 	for _, t := range h.superseded(m, u) {
-		releases = append(releases[:len(releases):len(releases)], updates.Release{Version: t.Version, Security: t.Security})
+		releases = append(slices.Clip(releases), updates.Release{Version: t.Version, Security: t.Security})
 		first = append(first, h.saw(t))
 	}
 	j := update{Update: u, class: updates.Other, advisory: updates.Unrated}
