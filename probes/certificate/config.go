@@ -40,6 +40,8 @@ type Source struct {
 	Owner string `yaml:"owner"`
 	// Whether paths may be missing. Otherwise a missing file or directory is reported.
 	Optional bool `yaml:"optional"`
+	// File with the passwords of stores, one on each line; they are tried in turn. It is read in each run.
+	PasswordsFile string `yaml:"passwords_file"`
 	// When certificates must be renewed. Each time is a share of their life, such as 33%, or a time before their end, such as 30d.
 	Renew Renew `yaml:"renew"`
 }
@@ -134,7 +136,7 @@ func wellKnown() []string {
 		"/etc/postgresql" + files, "/var/lib/postgresql/**/server.crt", "/var/lib/pgsql/**/server.crt",
 		"/etc/mysql" + files, "/var/lib/mysql/*.pem", "/etc/redis" + files, "/etc/rabbitmq" + files, "/etc/mongodb" + files,
 		"/etc/ldap" + files, "/etc/openldap" + files, "/etc/openvpn" + files, "/etc/ipsec.d/certs" + files, "/etc/swanctl/x509" + files,
-		"/etc/kubernetes/pki/**/*.crt", "/var/lib/kubelet/pki/kubelet*.{pem,crt}", "/etc/etcd" + files, "/var/lib/rancher/k3s/server/tls/**/*.crt",
+		"/etc/kubernetes/pki/**/*.crt", "/etc/kubernetes/*.conf", "/var/lib/kubelet/pki/kubelet*.{pem,crt}", "/etc/etcd" + files, "/var/lib/rancher/k3s/server/tls/**/*.crt",
 		"/etc/docker" + files, "/etc/cockpit/ws-certs.d/*.{cert,crt,pem}", "/etc/pve/**/*.pem",
 		"/etc/prometheus" + files, "/etc/alertmanager" + files, "/etc/grafana" + files, "/etc/zabbix" + files, "/etc/icinga2" + files, "/var/lib/icinga2/certs/*.crt",
 		"/etc/puppetlabs/puppet/ssl/certs/*.pem", "/etc/bacula" + files, "/etc/elasticsearch" + files, "/etc/logstash" + files, "/etc/filebeat" + files,
@@ -187,6 +189,9 @@ func (s Source) validate() error {
 		default:
 			errs = append(errs, probes.At(at, slashInBraces(path)))
 		}
+	}
+	if s.PasswordsFile != "" && !filepath.IsAbs(s.PasswordsFile) {
+		errs = append(errs, probes.At("passwords_file", fmt.Errorf("%.80q is not an absolute path", s.PasswordsFile)))
 	}
 	for i, pattern := range s.Exclude {
 		if !doublestar.ValidatePattern(pattern) {

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"syscall"
 	"time"
 
-	"hygiene_exporter/probes/certificate/bundle"
+	"hygiene_exporter/probes/certificate/store"
 	"hygiene_exporter/probes/internal/rootfs"
 )
 
@@ -38,36 +39,42 @@ const settled = 2 * time.Second
 
 // A file is what was read of one file, and when.
 type file struct {
-	identity identity
-	trusted  bool // as long as the identity stays, so does the content
-	bundle   bundle.Bundle
-	err      error // bundle.ErrNone or nil
-	key      privateKey
-	facts    facts
-	run      uint64 // the last run that looked at it
+	identity  identity
+	trusted   bool     // as long as the identity stays, so does the content
+	passwords []string // with which it was read
+
+	parts      []part
+	crls       []store.CRL
+	references []string
+	errs       []error // of the file as a whole
+	err        error   // bundle.ErrNone, store.ErrEmpty or nil
+	key        privateKey
+	run        uint64 // the last run that looked at it
 }
 
 // read reads a file, unless what is known of it still holds. An error of reading
 // is never remembered: it can go away without a trace on the file itself.
-func read(files *rootfs.FS, name string, limit int64, known *file) (*file, error) {
+func (s *scan) read(name string, passwords []string) (*file, error) {
+	files, known := s.host.Files, s.files[name]
 	info, err := files.Stat(name)
 	if err != nil {
 		return nil, err
 	}
 	id, ok := identify(info)
-	if ok && known != nil && known.trusted && known.identity == id {
+	if ok && known != nil && known.trusted && known.identity == id && slices.Equal(known.passwords, passwords) {
 		return known, nil
 	}
-	data, err := files.ReadFile(name, limit)
+	data, err := files.ReadFile(name, s.config.MaxFileSize)
 	if err != nil {
 		return nil, err
 	}
-	f := &file{identity: id, trusted: ok && time.Since(time.Unix(id.done.Unix())) > settled}
-	f.bundle, f.err = bundle.Parse(data)
-	if f.err != nil && !errors.Is(f.err, bundle.ErrNone) {
-		return nil, f.err
-	}
-	return f, nil
+	content, err := store.Parse(data, store.Options{Passwords: passwords})
+	return &file{
+		identity: id, passwords: passwords,
+		trusted: ok && time.Since(time.Unix(id.done.Unix())) > settled,
+		parts:   parts(name, content), crls: content.CRLs, references: references(name, content),
+		errs: fileErrors(content, passwords), err: err,
+	}, nil
 }
 
 // mounts finds out on which mount point a path lies. It lives for one run.

@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 	"time"
 
 	"hygiene_exporter/probes"
-	"hygiene_exporter/probes/certificate/bundle"
+	"hygiene_exporter/probes/certificate/store"
 	"hygiene_exporter/probes/internal/memory"
 	"hygiene_exporter/probes/internal/rootfs"
 )
@@ -22,7 +23,8 @@ const memoryVersion = 1
 
 // place is what is remembered of a file that held certificates.
 type place struct {
-	Mount string `json:"mount"` // the mount point it was on
+	Mount string `json:"mount"`          // the mount point it was on
+	File  string `json:"file,omitempty"` // the store whose entry it is; empty for a file itself
 }
 
 // probe looks at the files of all sources.
@@ -47,7 +49,10 @@ type scan struct {
 	now    time.Time
 	result probes.Result
 	mounts mounts
-	seen   map[string]bool // paths that this run has dealt with
+	seen   map[string]bool // objects that this run has dealt with
+	broken map[string]bool // those of them with a fault
+
+	passwords map[string][]string // by source
 	closed []string        // directories and files that could not be searched
 	counts map[string]tally
 }
@@ -56,7 +61,7 @@ type scan struct {
 func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 	p.run++
 	s := &scan{
-		probe: p, now: time.Now(), seen: map[string]bool{}, counts: map[string]tally{},
+		probe: p, now: time.Now(), seen: map[string]bool{}, broken: map[string]bool{}, passwords: map[string][]string{}, counts: map[string]tally{},
 		mounts: mounts{files: p.host.Files, known: map[string]string{}},
 	}
 	s.result.Samples = make([]probes.Sample, 0, p.size+p.size/8)
@@ -102,6 +107,10 @@ func (s *scan) source(ctx context.Context, source *Source) error {
 		return err
 	}
 	states := map[string]int{}
+	if err := s.readPasswords(source); err != nil {
+		s.fault(source.PasswordsFile, err)
+		states["fault"]++
+	}
 	for _, name := range slices.Sorted(maps.Keys(found.faults)) {
 		s.fault(name, found.faults[name])
 		s.closed = append(s.closed, name)
@@ -127,14 +136,27 @@ func (s *scan) source(ctx context.Context, source *Source) error {
 	return nil
 }
 
+// readPasswords reads the passwords of a source, anew in each run.
+func (s *scan) readPasswords(source *Source) error {
+	if source.PasswordsFile == "" {
+		return nil
+	}
+	text, err := s.host.Files.ReadFile(source.PasswordsFile, maxPasswords)
+	s.passwords[source.Name] = lines(text)
+	return err
+}
+
+// maxPasswords bounds a file of passwords.
+const maxPasswords = 64 << 10
+
 func (s *scan) fault(object string, err error) {
-	s.seen[object] = true
+	s.seen[object], s.broken[object] = true, true
 	s.result.Fault(object, err)
 }
 
 // look looks at one file and returns its state.
 func (s *scan) look(source *Source, c candidate) string {
-	f, err := read(s.host.Files, c.path, s.config.MaxFileSize, s.files[c.path])
+	f, err := s.read(c.path, s.passwords[source.Name])
 	known := s.knows(c.path)
 	switch {
 	case errors.Is(err, rootfs.ErrNotRegular) && !c.explicit && !known:
@@ -144,28 +166,59 @@ func (s *scan) look(source *Source, c candidate) string {
 		return "fault"
 	}
 	s.describe(source, c.path, f)
-	if f.err != nil || len(f.bundle.Certificates) == 0 && len(f.bundle.Errors) == 0 {
-		return s.empty(c, known)
+	if f.err != nil {
+		return s.empty(c, known, f.err)
 	}
-	s.report(source, c.path, f)
-	if len(f.bundle.Certificates) > 0 {
-		s.memory.Saw(c.path, place{s.mounts.of(path.Dir(c.path))}, s.now)
+	state := "ok"
+	mount := s.mounts.of(path.Dir(c.path))
+	s.memory.Saw(c.path, place{Mount: mount}, s.now)
+	for i := range f.parts {
+		if s.report(source, c.path, mount, &f.parts[i]) != nil {
+			state = "fault"
+		}
 	}
-	if len(f.bundle.Errors) > 0 {
-		s.fault(c.path, probes.Because(probes.Malformed, errors.Join(f.bundle.Errors[:min(3, len(f.bundle.Errors))]...)))
-		return "fault"
+	for _, crl := range f.crls {
+		object := objectOf(c.path, crl.Name)
+		s.result.AddTime(crlNextUpdate, crl.NextUpdate, object, source.Owner)
+		s.note(c.path, object, mount)
 	}
-	return "ok"
+	if len(f.errs) > 0 {
+		s.fault(c.path, joined(f.errs))
+		state = "fault"
+	}
+	for _, reference := range f.references {
+		if !s.seen[reference] {
+			s.seen[reference] = true
+			s.look(source, candidate{path: reference, explicit: true})
+		}
+	}
+	return state
+}
+
+// shownErrors is how many errors of one object are told.
+const shownErrors = 3
+
+// joined makes one error of several, with the reason of the first.
+func joined(errs []error) error {
+	reason := probes.ReasonOf(errs[0])
+	if reason == probes.Other {
+		reason = probes.Malformed
+	}
+	return probes.Because(reason, errors.Join(errs[:min(shownErrors, len(errs))]...))
 }
 
 // describe makes the facts of a file anew if the file or its key has changed.
 func (s *scan) describe(source *Source, name string, f *file) {
 	before := f.key
-	if len(f.bundle.Certificates) > 0 {
-		f.key = s.findKey(name, f.bundle, before)
+	for _, part := range f.parts {
+		if part.object == name {
+			f.key = s.findKey(name, part.bundle, before)
+		}
 	}
 	if s.files[name] != f || !f.key.same(before) {
-		f.facts = source.describe(name, f.bundle, f.key, s.config.TrustStoreSize)
+		for i, part := range f.parts {
+			f.parts[i].facts = source.describe(part.object, part.bundle, f.key, s.config.TrustStoreSize)
+		}
 		s.files[name] = f
 	}
 	f.run = s.run
@@ -177,33 +230,49 @@ func (s *scan) knows(name string) bool {
 }
 
 // empty deals with a file without certificates. That is nothing special in a
-// directory, but not if the file is named, or held certificates before.
-func (s *scan) empty(c candidate, known bool) string {
+// directory, but not if the file is named, held certificates before, or is a
+// store.
+func (s *scan) empty(c candidate, known bool, err error) string {
 	switch {
 	case known:
 		s.fault(c.path, probes.Because(probes.Malformed, errors.New("holds no certificate any more")))
-	case c.explicit:
-		s.fault(c.path, probes.Because(probes.Malformed, bundle.ErrNone))
+	case c.explicit, errors.Is(err, store.ErrEmpty):
+		s.fault(c.path, probes.Because(probes.Malformed, err))
 	default:
 		return "ignored"
 	}
 	return "fault"
 }
 
-// report adds what is known of a file.
-func (s *scan) report(source *Source, object string, f *file) {
-	for name, count := range f.facts.verdicts {
-		sum := s.counts[name]
+// report adds what is known of a part of a file.
+func (s *scan) report(source *Source, name, mount string, p *part) error {
+	s.note(name, p.object, mount)
+	for check, count := range p.facts.verdicts {
+		sum := s.counts[check]
 		for i := range sum {
 			sum[i] += count[i]
 		}
-		s.counts[name] = sum
+		s.counts[check] = sum
 	}
-	if f.facts.trustStore {
-		source.count(&s.result, object, f.bundle, s.now)
-		return
+	if p.facts.trustStore {
+		source.count(&s.result, p.object, p.bundle, s.now)
+	} else {
+		s.result.Samples = append(s.result.Samples, p.facts.samples...)
 	}
-	s.result.Samples = append(s.result.Samples, f.facts.samples...)
+	if len(p.bundle.Errors) == 0 {
+		return nil
+	}
+	err := joined(p.bundle.Errors)
+	s.fault(p.object, err)
+	return err
+}
+
+// note records that an object of a file is there.
+func (s *scan) note(name, object, mount string) {
+	s.seen[object] = true
+	if object != name {
+		s.memory.Saw(object, place{Mount: mount, File: name}, s.now)
+	}
 }
 
 // absent deals with what was there before and is not now: it was removed, or it
@@ -228,7 +297,15 @@ func (s *scan) absent() {
 
 // hidden returns why an object that was not seen may still exist; nil if it was
 // deliberately removed, from the host or from the configuration.
-func (s *scan) hidden(name string) error {
+func (s *scan) hidden(object string) error {
+	remembered, _ := s.memory.Object(object)
+	name := cmp.Or(remembered.Detail.File, object)
+	if name != object && s.seen[name] {
+		if s.broken[name] {
+			return probes.Because(probes.Unavailable, fmt.Errorf("%s cannot be read", name))
+		}
+		return nil // the store was read, and the entry is not in it
+	}
 	if !slices.ContainsFunc(s.config.Sources, func(source Source) bool { return source.covers(name) }) {
 		return nil
 	}
@@ -237,8 +314,7 @@ func (s *scan) hidden(name string) error {
 			return probes.Because(probes.Unavailable, fmt.Errorf("%s cannot be searched", dir))
 		}
 	}
-	object, _ := s.memory.Object(name)
-	if mount := object.Detail.Mount; mount != "" && s.mounts.of(mount) != mount {
+	if mount := remembered.Detail.Mount; mount != "" && s.mounts.of(mount) != mount {
 		return probes.Because(probes.Unavailable, fmt.Errorf("the file system that was mounted on %s is not there", mount))
 	}
 	_, err := s.host.Files.Lstat(name)

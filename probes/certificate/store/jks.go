@@ -1,0 +1,199 @@
+package store
+
+import (
+	"bytes"
+	"crypto/sha1" //nolint:gosec // the format uses it
+	"crypto/subtle"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"unicode/utf16"
+
+	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/bundle"
+)
+
+// The first bytes of the keystores of Java's own making.
+const (
+	magicJKS   = "\xfe\xed\xfe\xed"
+	magicJCEKS = "\xce\xce\xce\xce"
+)
+
+// The kinds of entries.
+const (
+	entryKey     = 1
+	entryTrusted = 2
+	entrySecret  = 3 // of JCEKS alone
+)
+
+// whitener is what Java mixes into the digest of a keystore.
+const whitener = "Mighty Aphrodite"
+
+// keystore reads a JKS or JCEKS as sun.security.provider.JavaKeyStore writes it:
+// big-endian numbers, entries, and a digest over password and content. The
+// certificates are not encrypted, so that no password is needed to read them.
+func (r *reader) keystore(name string, data []byte, kind Kind) {
+	k := java{rest: data[len(magicJKS):]}
+	version, count := k.uint32(), k.uint32()
+	if k.err == nil && version != 1 && version != 2 {
+		k.err = probes.Because(probes.Unsupported, fmt.Errorf("version %d of %s is not known", version, kind))
+	}
+	for n := uint32(1); n <= count && k.err == nil && r.left >= 0; n++ {
+		r.javaEntry(name, &k, version)
+		if k.err != nil {
+			k.err = fmt.Errorf("entry %d of %d: %w", n, count, k.err)
+		}
+	}
+	if k.err != nil {
+		r.fail(name, fmt.Errorf("%s: %w", kind, k.err))
+		return
+	}
+	if r.left < 0 {
+		return
+	}
+	body := data[:len(data)-len(k.rest)]
+	digest := k.bytes(sha1.Size)
+	if k.err != nil {
+		r.fail(name, fmt.Errorf("%s: digest: %w", kind, k.err))
+		return
+	}
+	for _, password := range r.passwords {
+		if subtle.ConstantTimeCompare(javaDigest(password, body), digest) == 1 {
+			return
+		}
+	}
+	r.fail(name, probes.Because(probes.Auth, fmt.Errorf("%s: %w", kind, ErrUnverified)))
+}
+
+func javaDigest(password string, body []byte) []byte {
+	h := sha1.New() //nolint:gosec // the format uses it
+	h.Write(bigEndian16(password))
+	h.Write([]byte(whitener))
+	h.Write(body)
+	return h.Sum(nil)
+}
+
+// bigEndian16 encodes text as UTF-16 without a mark, as Java's char and the
+// BMPString of ASN.1 do.
+func bigEndian16(text string) []byte {
+	var encoded []byte
+	for _, unit := range utf16.Encode([]rune(text)) {
+		encoded = binary.BigEndian.AppendUint16(encoded, unit)
+	}
+	return encoded
+}
+
+// javaEntry reads one entry. A certificate that cannot be read is an error of the
+// entry; the error of k says that the place of the next entry is not known.
+func (r *reader) javaEntry(name string, k *java, version uint32) {
+	tag, alias := k.uint32(), k.text()
+	k.bytes(8) // when it was made
+	chain := uint32(1)
+	switch {
+	case k.err != nil:
+		return
+	case tag == entryKey:
+		k.bytes(int(k.uint32())) // the encrypted key
+		chain = k.uint32()
+	case tag == entrySecret:
+		k.skipObject()
+		return
+	case tag != entryTrusted:
+		k.err = fmt.Errorf("%.40q is of a kind that is not known: %d", alias, tag)
+		return
+	}
+	var certificates []bundle.Certificate
+	var errs []error
+	for n := uint32(1); n <= chain && k.err == nil && len(certificates)+len(errs) <= maxItems; n++ {
+		kind := "X.509"
+		if version > 1 {
+			kind = k.text()
+		}
+		der := k.bytes(int(k.uint32()))
+		if k.err != nil {
+			k.err = fmt.Errorf("certificate %d of %d of %.40q: %w", n, chain, alias, k.err)
+			break
+		}
+		c, err := certificate(der)
+		switch {
+		case kind != "X.509" && kind != "X509":
+			errs = append(errs, probes.Because(probes.Unsupported, fmt.Errorf("certificate %d is of the kind %.40q", n, kind)))
+		case err != nil:
+			errs = append(errs, fmt.Errorf("certificate %d: %w", n, err))
+		default:
+			certificates = append(certificates, c)
+		}
+	}
+	r.add(within(name, alias), certificates, errs)
+}
+
+// within names something inside a file inside a file.
+func within(outer, inner string) string {
+	if outer == "" || inner == "" {
+		return outer + inner
+	}
+	return outer + "/" + inner
+}
+
+// A java reads what java.io.DataOutputStream writes.
+type java struct {
+	rest []byte
+	err  error
+}
+
+func (k *java) bytes(n int) []byte {
+	if k.err == nil && (n < 0 || n > len(k.rest)) {
+		k.err = errShort
+	}
+	if k.err != nil {
+		return nil
+	}
+	taken := k.rest[:n]
+	k.rest = k.rest[n:]
+	return taken
+}
+
+func (k *java) uint32() uint32 {
+	if b := k.bytes(4); b != nil {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (k *java) uint16() int {
+	if b := k.bytes(2); b != nil {
+		return int(binary.BigEndian.Uint16(b))
+	}
+	return 0
+}
+
+func (k *java) byte() byte {
+	if b := k.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+// text reads a string in Java's own UTF-8, in which characters beyond the first
+// plane are two halves of three bytes each, and zero is two bytes.
+func (k *java) text() string {
+	b := k.bytes(k.uint16())
+	if !bytes.ContainsFunc(b, func(c rune) bool { return c >= 0x80 }) {
+		return string(b)
+	}
+	var units []uint16
+	for len(b) > 0 {
+		switch {
+		case b[0]&0xe0 == 0xc0 && len(b) > 1:
+			units = append(units, uint16(b[0]&0x1f)<<6|uint16(b[1]&0x3f))
+			b = b[2:]
+		case b[0]&0xf0 == 0xe0 && len(b) > 2:
+			units = append(units, uint16(b[0])<<12|uint16(b[1]&0x3f)<<6|uint16(b[2]&0x3f))
+			b = b[3:]
+		default:
+			units = append(units, uint16(b[0]))
+			b = b[1:]
+		}
+	}
+	return strings.ToValidUTF8(string(utf16.Decode(units)), "\uFFFD")
+}
