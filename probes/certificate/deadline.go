@@ -17,10 +17,11 @@ const day = 24 * time.Hour
 
 // deadlines applies a renewal policy to a certificate. They never fall: due is
 // at or before overdue, overdue at or before critical, critical at or before the
-// end. A certificate whose end is before its beginning is critical from its end.
+// end. A certificate whose end is before its beginning is critical from its end;
+// one without a beginning, as OpenSSH has them, counts as one of a year.
 func (r Renew) deadlines(c bundle.Certificate) deadlines {
 	r = r.withDefaults()
-	life := max(0, c.NotAfter.Sub(c.NotBefore)) // at most 292 years: Sub saturates
+	life := lifetime(c)
 	overdue := r.Overdue.of(life)
 	due := max(r.Due.of(life), overdue)
 	critical := r.Critical.of(life)
@@ -49,8 +50,16 @@ func share(life time.Duration, percent float64) time.Duration {
 // renews it: a newer one comes with the next renewal of the leaf. It is a
 // problem when it will end before that can be expected.
 func chainDeadlines(c bundle.Certificate) deadlines {
-	life := max(0, c.NotAfter.Sub(c.NotBefore))
+	life := lifetime(c)
 	overdue := min(share(life, 25), 14*day)
 	critical := min(share(life, 10), 3*day)
 	return deadlines{c.NotAfter.Add(-overdue), c.NotAfter.Add(-overdue), c.NotAfter.Add(-critical)}
+}
+
+// lifetime is at most 292 years, because Sub saturates.
+func lifetime(c bundle.Certificate) time.Duration {
+	if c.NotBefore.IsZero() {
+		return 365 * day
+	}
+	return max(0, c.NotAfter.Sub(c.NotBefore))
 }

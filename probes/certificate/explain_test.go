@@ -15,7 +15,7 @@ func TestExplainTellsTheWholeStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"The path leads to /t/real.pem.\n", `named by the source "test" and holds 2 certificates.`,
+		"The path leads to /t/real.pem.\n", `named by the source "test" and holds 2 certificates (PEM).`,
 		"\nleaf\n", "subject      www\n", "valid until  2026-04-01 00:00:00 UTC, ",
 		"overdue      2026-03-09 12:00:00 UTC, ", "critical     2026-03-23 00:00:00 UTC, ",
 		"\nchain1\n", "subject      ca1\n", "Unreadable: certificate on line ",

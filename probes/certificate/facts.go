@@ -62,8 +62,9 @@ func numbered(name string, n int) string {
 	return name + strconv.Itoa(n)
 }
 
-// describe makes the facts of a bundle.
-func (s *Source) describe(object string, b bundle.Bundle, key privateKey, trustStoreSize int) facts {
+// describe makes the facts of a part of a file.
+func (s *Source) describe(p part, key privateKey, trustStoreSize int) facts {
+	object, b := p.object, p.bundle
 	names := slots(b.Certificates)
 	if isTrustStore(b, names, trustStoreSize) {
 		return facts{trustStore: true}
@@ -81,7 +82,7 @@ func (s *Source) describe(object string, b bundle.Bundle, key privateKey, trustS
 			r.AddTime(critical, d.critical, labels...)
 		}
 		r.Add(info, 1, object, slot, s.Owner, c.Subject, c.Issuer, c.Serial, c.Fingerprint, c.Key, c.Signature, nameList(c.Names))
-		verdicts := judge(b, names, i, key)
+		verdicts := judge(p, names, i, key)
 		for _, name := range findings() {
 			v, judged := verdicts[name]
 			if !judged {
@@ -110,6 +111,8 @@ func isTrustStore(b bundle.Bundle, names []string, size int) bool {
 // successor is as it should be; a policy of the source's own gives them some.
 func (s *Source) deadlines(c bundle.Certificate, slot string) (deadlines, bool) {
 	switch {
+	case c.NotAfter.IsZero():
+		return deadlines{}, false // it never ends
 	case strings.HasPrefix(slot, "leaf"), s.Renew != (Renew{}):
 		return s.Renew.deadlines(c), true
 	case strings.HasPrefix(slot, "chain"):

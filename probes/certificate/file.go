@@ -1,15 +1,12 @@
 package certificate
 
 import (
-	"errors"
 	"io/fs"
-	"path"
 	"slices"
 	"syscall"
 	"time"
 
 	"hygiene_exporter/probes/certificate/store"
-	"hygiene_exporter/probes/internal/rootfs"
 )
 
 var errNotDirectory = error(syscall.ENOTDIR)
@@ -43,11 +40,12 @@ type file struct {
 	trusted   bool     // as long as the identity stays, so does the content
 	passwords []string // with which it was read
 
+	kind       store.Kind
 	parts      []part
 	crls       []store.CRL
-	references []string
-	errs       []error // of the file as a whole
-	err        error   // bundle.ErrNone, store.ErrEmpty or nil
+	references []candidate // the files that it names
+	errs       []error     // of the file as a whole
+	err        error       // bundle.ErrNone, store.ErrEmpty or nil
 	key        privateKey
 	run        uint64 // the last run that looked at it
 }
@@ -69,61 +67,11 @@ func (s *scan) read(name string, passwords []string) (*file, error) {
 		return nil, err
 	}
 	content, err := store.Parse(data, store.Options{Passwords: passwords})
-	return &file{
+	f := &file{
 		identity: id, passwords: passwords,
 		trusted: ok && time.Since(time.Unix(id.done.Unix())) > settled,
-		parts:   parts(name, content), crls: content.CRLs, references: references(name, content),
-		errs: fileErrors(content, passwords), err: err,
-	}, nil
-}
-
-// mounts finds out on which mount point a path lies. It lives for one run.
-type mounts struct {
-	files *rootfs.FS
-	known map[string]string // of directories
-}
-
-// of returns the mount point of an existing directory: the highest directory of
-// the same device above it. It is empty when that cannot be found out.
-func (m *mounts) of(dir string) string {
-	if point, ok := m.known[dir]; ok {
-		return point
+		err:     err,
 	}
-	point := m.climb(dir)
-	m.known[dir] = point
-	return point
-}
-
-func (m *mounts) climb(dir string) string {
-	if dir == "/" {
-		return "/"
-	}
-	here, err := m.device(dir)
-	if err != nil {
-		return ""
-	}
-	above, err := m.device(path.Dir(dir))
-	switch {
-	case err != nil:
-		return ""
-	case above != here:
-		return dir
-	}
-	return m.of(path.Dir(dir))
-}
-
-func (m *mounts) device(dir string) (uint64, error) {
-	resolved, err := m.files.Resolve(dir)
-	if err != nil {
-		return 0, err
-	}
-	info, err := m.files.Stat(resolved)
-	if err != nil {
-		return 0, err
-	}
-	id, ok := identify(info)
-	if !ok {
-		return 0, errors.ErrUnsupported
-	}
-	return id.device, nil
+	f.take(name, content)
+	return f, nil
 }

@@ -16,14 +16,22 @@ import (
 	"hygiene_exporter/probes/internal/rootfs"
 )
 
-// extensions are those of the files that are looked at when a source names a
-// directory.
-func extensions() []string { return []string{".pem", ".crt", ".cer", ".cert", ".der"} }
+// claims reports whether the name of a file says that certificates are in it. When
+// a source names a directory, only such files are opened; what they are is up to
+// their content.
+func claims(name string) bool {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".pem", ".crt", ".cer", ".cert", ".der", ".crl", ".p7b", ".p7c", ".p12", ".pfx", ".jks", ".jceks", ".ks", ".keystore", ".truststore", ".kubeconfig":
+		return true
+	}
+	return strings.HasSuffix(name, "-cert.pub")
+}
 
 // A candidate is a file that a source names.
 type candidate struct {
 	path     string
-	explicit bool // it is named itself, not by a directory or pattern
+	explicit bool   // it is named itself, not by a directory or pattern
+	from     string // the kubeconfig that names it, if one does
 }
 
 // found is what a source names on this host.
@@ -113,7 +121,7 @@ func (f *finder) tree(ctx context.Context, s *Source, dir string) error {
 		switch {
 		case entry.IsDir():
 			return f.tree(ctx, s, name)
-		case slices.Contains(extensions(), path.Ext(name)):
+		case claims(name):
 			return f.add(s, candidate{path: name})
 		}
 		return nil
@@ -233,7 +241,7 @@ func (s *Source) covers(name string) bool {
 			match, err := doublestar.Match(strings.TrimSuffix(of, "/**")+suffixOf(of), name)
 			return err == nil && match
 		}
-		below := strings.HasPrefix(name, of+"/") && slices.Contains(extensions(), path.Ext(name))
+		below := strings.HasPrefix(name, of+"/") && claims(name)
 		return name == of || below
 	})
 }

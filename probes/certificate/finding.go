@@ -42,9 +42,13 @@ func of(failed bool) verdict {
 	return pass
 }
 
-// judge makes the checks on one certificate of a bundle.
-func judge(b bundle.Bundle, names []string, i int, key privateKey) map[string]verdict {
+// judge makes the checks on one certificate of a part of a file.
+func judge(p part, names []string, i int, key privateKey) map[string]verdict {
+	b := p.bundle
 	c := b.Certificates[i]
+	if p.ssh {
+		return map[string]verdict{weakKey: keyStrength(c.Key), weakSignature: of(c.Signature == "ssh-rsa" || c.Signature == "ssh-dss")}
+	}
 	v := map[string]verdict{
 		nonconforming: of(c.Nonconforming != nil),
 		weakKey:       keyStrength(c.Key),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"hygiene_exporter/probes/certificate/bundle"
@@ -14,32 +15,47 @@ import (
 // entry of a store.
 type part struct {
 	object string
+	ssh    bool // it is a certificate of OpenSSH
 	bundle bundle.Bundle
 	facts  facts
 }
 
-// parts splits the content of a file into objects. Of a certificate of OpenSSH
-// the same is known as of one of X.509.
-func parts(name string, c store.Content) []part {
-	var list []part
-	for _, entry := range c.Entries {
-		b := bundle.Bundle{Certificates: entry.Certificates, Errors: entry.Errors}
-		if entry.Name == "" {
-			b.Others = c.Others
+// take splits the content of a file into objects.
+func (f *file) take(name string, c store.Content) {
+	f.kind, f.crls, f.references = c.Kind, c.CRLs, references(name, c)
+	// That no password proves a store to be unchanged is no fault where nobody
+	// has given any.
+	for _, err := range c.Errors {
+		if len(f.passwords) > 0 || !errors.Is(err, store.ErrUnverified) {
+			f.errs = append(f.errs, err)
 		}
-		list = append(list, part{object: objectOf(name, entry.Name), bundle: b})
 	}
-	for _, ssh := range c.SSH {
-		entry := ssh.KeyID
-		if len(c.SSH) == 1 {
-			entry = ""
+	for _, entry := range c.Entries {
+		p := part{object: objectOf(name, entry.Name), bundle: bundle.Bundle{Certificates: entry.Certificates, Errors: entry.Errors}}
+		if entry.Name == "" { // its object is the file, so its errors are those of the file
+			f.errs = append(f.errs, entry.Errors...)
+			p.bundle.Errors, p.bundle.Others = nil, c.Others
 		}
-		list = append(list, part{object: objectOf(name, entry), bundle: bundle.Bundle{Certificates: []bundle.Certificate{{
-			NotBefore: ssh.ValidAfter, NotAfter: ssh.ValidBefore, Subject: ssh.KeyID, Issuer: ssh.Authority,
-			Fingerprint: ssh.Fingerprint, Key: ssh.Key, Names: ssh.Principals,
+		if len(entry.Certificates)+len(p.bundle.Errors) > 0 {
+			f.parts = append(f.parts, p)
+		}
+	}
+	for _, c := range c.SSH {
+		f.parts = append(f.parts, part{object: objectOf(name, c.Name), ssh: true, bundle: bundle.Bundle{Certificates: []bundle.Certificate{{
+			NotBefore: c.ValidAfter, NotAfter: c.ValidBefore, Serial: strconv.FormatUint(c.Serial, 10), Subject: c.KeyID, Issuer: c.Authority,
+			Fingerprint: c.Fingerprint, Key: c.Key, Signature: c.Signature, Names: c.Principals,
 		}}}})
 	}
-	return list
+}
+
+// holds reports whether there is anything in the file that is watched.
+func (f *file) holds() bool {
+	for _, p := range f.parts {
+		if len(p.bundle.Certificates) > 0 {
+			return true
+		}
+	}
+	return len(f.crls)+len(f.references) > 0
 }
 
 // objectOf names an entry of a file.
@@ -50,26 +66,14 @@ func objectOf(name, entry string) string {
 	return name + "#" + entry
 }
 
-// fileErrors returns what is wrong with the file as a whole. That no password
-// proves a store to be unchanged is no fault where nobody has given any.
-func fileErrors(c store.Content, passwords []string) []error {
-	var errs []error
-	for _, err := range c.Errors {
-		if len(passwords) > 0 || !errors.Is(err, store.ErrUnverified) {
-			errs = append(errs, err)
-		}
-	}
-	return errs
-}
-
 // references returns the files that a kubeconfig names.
-func references(name string, c store.Content) []string {
-	var list []string
+func references(name string, c store.Content) []candidate {
+	var list []candidate
 	for _, reference := range c.References {
 		if !filepath.IsAbs(reference) {
 			reference = path.Join(path.Dir(name), reference)
 		}
-		list = append(list, reference)
+		list = append(list, candidate{path: path.Clean(reference), explicit: true, from: name})
 	}
 	return list
 }

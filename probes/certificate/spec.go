@@ -42,6 +42,11 @@ var (
 		Labels: []string{probes.LabelObject, "state", probes.LabelOwner},
 		Values: map[string][]string{"state": {"valid", "expired", "not_yet_valid"}},
 	}
+	crlNextUpdate = &probes.Metric{
+		Name:   "hygiene_certificate_crl_next_update_timestamp_seconds",
+		Help:   "When the next revocation list is there at the latest, from the list; absent if it does not say.",
+		Labels: []string{probes.LabelObject, probes.LabelOwner},
+	}
 	sourceSuccess = &probes.Metric{
 		Name:   "hygiene_certificate_source_success",
 		Help:   "Whether everything that the source names could be read.",
@@ -70,7 +75,7 @@ func Spec() probes.Spec {
 		Summary: "Certificates in files: when they expire, whether they are renewed in time, and what is wrong with them.",
 		Metrics: []*probes.Metric{
 			notBefore, notAfter, due, overdue, critical, info, finding, findingCounts,
-			trustStore, sourceSuccess, sourceObjects,
+			trustStore, crlNextUpdate, sourceSuccess, sourceObjects,
 		},
 		Config: func() probes.Config { return defaultConfig() },
 	}

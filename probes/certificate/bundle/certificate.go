@@ -87,7 +87,10 @@ func fingerprint(der []byte) string {
 
 func shortHash(name []byte) string { return fingerprint(name)[:8] }
 
-// keyText names a public key by its algorithm and size.
+// KeyText names a public key by its algorithm and size, such as "rsa-2048". It is
+// "unknown" for a key of another kind.
+func KeyText(key any) string { return keyText(key, x509.UnknownPublicKeyAlgorithm) }
+
 func keyText(key any, algorithm x509.PublicKeyAlgorithm) string {
 	switch key := key.(type) {
 	case *rsa.PublicKey:
@@ -98,6 +101,9 @@ func keyText(key any, algorithm x509.PublicKeyAlgorithm) string {
 		return "ed25519"
 	case *dsa.PublicKey:
 		return fmt.Sprintf("dsa-%d", key.P.BitLen())
+	}
+	if algorithm == x509.UnknownPublicKeyAlgorithm {
+		return "unknown"
 	}
 	return strings.ToLower(algorithm.String())
 }

@@ -23,7 +23,7 @@ func (l *lab) revoke() {
 }
 
 func TestLiveRevocationLists(t *testing.T) {
-	l := newLab(t, map[string]string{"openssl": "openssl"})
+	l := newLab(t, "openssl")
 	l.authority()
 	l.revoke()
 	l.run("openssl", "ca", "-config", "ca.conf", "-gencrl", "-crlhours", "3", "-out", "short.crl")

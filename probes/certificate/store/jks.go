@@ -48,8 +48,8 @@ func (r *reader) keystore(name string, data []byte, kind Kind) {
 		r.fail(name, fmt.Errorf("%s: %w", kind, k.err))
 		return
 	}
-	if r.left < 0 {
-		return
+	if r.left < 0 || count == 0 {
+		return // an empty store needs no proof
 	}
 	body := data[:len(data)-len(k.rest)]
 	digest := k.bytes(sha1.Size)
@@ -96,6 +96,7 @@ func (r *reader) javaEntry(name string, k *java, version uint32) {
 		k.bytes(int(k.uint32())) // the encrypted key
 		chain = k.uint32()
 	case tag == entrySecret:
+		r.others = true
 		k.skipObject()
 		return
 	case tag != entryTrusted:
@@ -112,6 +113,7 @@ func (r *reader) javaEntry(name string, k *java, version uint32) {
 		der := k.bytes(int(k.uint32()))
 		if k.err != nil {
 			k.err = fmt.Errorf("certificate %d of %d of %.40q: %w", n, chain, alias, k.err)
+			errs = append(errs, fmt.Errorf("certificate %d of %d: %w", n, chain, errShort))
 			break
 		}
 		c, err := certificate(der)

@@ -189,6 +189,7 @@ func (p *pfx) bags(data []byte, depth int) error {
 		}
 		switch kind {
 		case oidKeyBag, oidShroudedBag:
+			p.others = true
 			p.keys = append(p.keys, b)
 		case oidCertBag:
 			p.certificate(b, value)
@@ -197,6 +198,7 @@ func (p *pfx) bags(data []byte, depth int) error {
 		case oidSafeBag:
 			errs = append(errs, p.bags(value.content, depth+1))
 		case oidSecretBag:
+			p.others = true
 			errs = append(errs, c.err)
 		default: // it could be a certificate
 			errs = append(errs, c.err, unsupported("a kind of content", kind))

@@ -47,7 +47,7 @@ func exports() map[string][]string {
 }
 
 func TestLivePKCS12(t *testing.T) {
-	l := newLab(t, map[string]string{"openssl": "openssl"})
+	l := newLab(t, "openssl")
 	l.authority()
 	random := rand.New(rand.NewPCG(12, 12))
 	passwords := []string{"secret", "", "pässwörd ☃", strings.Repeat("long", 30)}
@@ -151,7 +151,7 @@ func (c Content) said() (said []string) {
 // TestLiveJava lets keytool make stores of all its types, with keys, chains,
 // trusted certificates and secret keys, and compares with what it lists.
 func TestLiveJava(t *testing.T) {
-	l := newLab(t, map[string]string{"openssl": "openssl", "keytool": "default-jre-headless"})
+	l := newLab(t, "openssl", "keytool")
 	l.authority()
 	random := rand.New(rand.NewPCG(3, 4))
 	l.run("openssl", "pkcs12", "-export", "-in", "rsa.pem", "-inkey", "rsa.key", "-certfile", "chain.pem", "-name", "Web Bücher", "-passout", "pass:secret", "-out", "web.p12")
@@ -223,7 +223,7 @@ func (l *lab) empty() {
 // reads as a whole must be read here, or be an error: openssl copies a certificate
 // whose dates nobody can read.
 func TestLiveDamageIsWhatOpenSSLSays(t *testing.T) {
-	l := newLab(t, map[string]string{"openssl": "openssl"})
+	l := newLab(t, "openssl")
 	l.authority()
 	random := rand.New(rand.NewPCG(5, 5))
 	l.run("openssl", "pkcs12", "-export", "-in", "ec.pem", "-inkey", "ec.key", "-certfile", "chain.pem", "-passout", "pass:secret", "-nomac", "-out", "store.p12")

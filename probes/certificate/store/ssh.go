@@ -10,14 +10,18 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/bundle"
 )
 
 // An SSHCertificate is a certificate of OpenSSH, as its PROTOCOL.certkeys
 // describes it.
 type SSHCertificate struct {
+	Name        string // like that of an Entry; the identifier, where a file holds several
 	Line        int
-	Host        bool // it is the certificate of a host, and not of a user
-	Key         string
+	Host        bool   // it is the certificate of a host, and not of a user
+	Type        string // such as "ssh-ed25519"
+	Key         string // like that of a bundle.Certificate
+	Signature   string // such as "rsa-sha2-512"
 	KeyID       string
 	Serial      uint64
 	Principals  []string  // none means any
@@ -93,7 +97,9 @@ func parseSSH(encoded []byte) (SSHCertificate, error) {
 	}
 	return SSHCertificate{
 		Host:        c.CertType == ssh.HostCert,
-		Key:         c.Key.Type(),
+		Type:        c.Key.Type(),
+		Key:         sshKeyText(c.Key),
+		Signature:   c.Signature.Format,
 		KeyID:       c.KeyId,
 		Serial:      c.Serial,
 		Principals:  c.ValidPrincipals,
@@ -111,4 +117,12 @@ func instant(seconds uint64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(int64(seconds), 0).UTC()
+}
+
+// sshKeyText names a key by its algorithm and size.
+func sshKeyText(key ssh.PublicKey) string {
+	if k, ok := key.(ssh.CryptoPublicKey); ok {
+		return bundle.KeyText(k.CryptoPublicKey())
+	}
+	return key.Type()
 }

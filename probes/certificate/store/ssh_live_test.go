@@ -13,7 +13,7 @@ import (
 
 // TestLiveSSH compares with what ssh-keygen prints of the certificates it made.
 func TestLiveSSH(t *testing.T) {
-	l := newLab(t, map[string]string{"ssh-keygen": "openssh-client"})
+	l := newLab(t, "ssh-keygen")
 	l.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "ca")
 	l.run("ssh-keygen", "-q", "-t", "ecdsa", "-b", "384", "-N", "", "-f", "ca-ecdsa")
 	n := 0
@@ -74,6 +74,6 @@ func printSSH(c SSHCertificate) string {
 	if len(c.Principals) > 0 {
 		principals = strings.Join(c.Principals, "\n")
 	}
-	lines := []string{fmt.Sprintf("Type: %s%s %s certificate", c.Key, markSSH, kind), c.Fingerprint, c.Authority, fmt.Sprintf("Key ID: %q", c.KeyID), fmt.Sprintf("Serial: %d", c.Serial), "Valid: " + valid, "Principals:", principals}
+	lines := []string{fmt.Sprintf("Type: %s%s %s certificate", c.Type, markSSH, kind), c.Fingerprint, c.Authority, fmt.Sprintf("Key ID: %q", c.KeyID), fmt.Sprintf("Serial: %d", c.Serial), "Valid: " + valid, "Principals:", principals}
 	return strings.Join(lines, "\n")
 }

@@ -47,7 +47,7 @@ func TestTheEndsOfSSHCertificates(t *testing.T) {
 			t.Fatalf("%s: %+v", name, got)
 		}
 		s := got.SSH[0]
-		if diff := cmp.Diff(c.want, [2]time.Time{s.ValidAfter, s.ValidBefore}); diff != "" || !s.Host || s.Line != 2 || s.KeyID != "id" || s.Serial != 7 || s.Key != "ssh-ed25519" || s.Authority != s.Fingerprint {
+		if diff := cmp.Diff(c.want, [2]time.Time{s.ValidAfter, s.ValidBefore}); diff != "" || !s.Host || s.Line != 2 || s.KeyID != "id" || s.Serial != 7 || s.Type != "ssh-ed25519" || s.Key != "ed25519" || s.Authority != s.Fingerprint {
 			t.Errorf("%s: %+v\n%s", name, s, diff)
 		}
 	}

@@ -76,7 +76,7 @@ type CRL struct {
 // The errors that say what a file is, besides bundle.ErrNone: nothing in it
 // claims to be a certificate.
 var (
-	// ErrEmpty says that the file is a store, and that it has no certificate.
+	// ErrEmpty says that the file is a store, and that there is nothing in it.
 	ErrEmpty = errors.New("the store is empty")
 	// ErrUnverified says that the certificates of a store could be read, and that
 	// no password proves that they are those that were once put there.
@@ -113,6 +113,7 @@ type reader struct {
 	failed    int            // errors so far, the suppressed ones too
 	names     map[string]int // how often each was taken
 	depth     int            // of files inside files
+	others    bool           // a store holds something else, such as a secret key
 }
 
 func (r *reader) finish() (Content, error) {
@@ -123,14 +124,41 @@ func (r *reader) finish() (Content, error) {
 	if r.failed > maxErrors {
 		c.Errors = append(c.Errors, probes.Because(probes.TooLarge, fmt.Errorf("%d further errors", r.failed-maxErrors)))
 	}
+	r.nameTheRest()
 	if len(c.Entries)+len(c.CRLs)+len(c.SSH)+len(c.References)+len(c.Errors) > 0 {
 		return *c, nil
 	}
 	switch c.Kind {
-	case PKCS7, PKCS12, JKS, JCEKS, Kubeconfig:
-		return *c, ErrEmpty
+	case PKCS7, PKCS12, JKS, JCEKS:
+		if !r.others {
+			return *c, ErrEmpty
+		}
 	}
 	return *c, bundle.ErrNone
+}
+
+// nameTheRest names SSH certificates and revocation lists, of which a file can
+// hold several without names.
+func (r *reader) nameTheRest() {
+	c := &r.content
+	if len(c.SSH)+len(c.Entries) > 1 {
+		for i := range c.SSH {
+			c.SSH[i].Name = r.unique(c.SSH[i].KeyID)
+		}
+	}
+	count := map[string]int{}
+	for _, list := range c.CRLs {
+		count[list.Name]++
+	}
+	for i, list := range c.CRLs {
+		if count[list.Name] > 1 {
+			list.Name = within(list.Name, "crl:"+list.Issuer)
+		}
+		if list.Name != "" {
+			list.Name = r.unique(list.Name)
+		}
+		c.CRLs[i] = list
+	}
 }
 
 // read reads a file, or a file inside a file, and returns its kind.

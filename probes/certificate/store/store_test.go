@@ -151,7 +151,7 @@ func TestEveryFileIsReadByItsContent(t *testing.T) {
 		"YAML that is damaged":      {"a: {{ x }\ntls.crt: " + encoded(leaf) + "\nb: |" + indent(root), PEM, []string{": root", "~2: www.example.org"}},
 		"a kubeconfig":              {kubeconfigOf(leaf, root), Kubeconfig, []string{"clusters[prod].cluster.certificate-authority-data: root", "users[kim].user.client-certificate-data: www.example.org", "see /pki/ca.crt", "see certs/lee.crt"}},
 		"a kubeconfig with rubbish": {strings.ReplaceAll(kubeconfigOf(leaf, root), "LS0t", "...."), Kubeconfig, []string{"see /pki/ca.crt", "see certs/lee.crt", "error: malformed", "error: malformed"}},
-		"a kubeconfig with tokens":  {"kind: Config\nclusters: []\nusers: [{name: a, user: {token: x, b: ca.crt}}]\n", Kubeconfig, []string{"empty"}},
+		"a kubeconfig with tokens":  {"kind: Config\nclusters: []\nusers: [{name: a, user: {token: x, b: ca.crt}}]\n", Kubeconfig, []string{"none"}},
 		"nothing":                   {"", Unknown, []string{"none"}},
 		"text":                      {"hello: [world]\n", Unknown, []string{"none"}},
 		"a private key":             {"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n", PEM, []string{"none"}},

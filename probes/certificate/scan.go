@@ -1,0 +1,243 @@
+package certificate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"time"
+
+	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/store"
+	"hygiene_exporter/probes/internal/rootfs"
+)
+
+// scan is one run over the files.
+type scan struct {
+	*probe
+	now    time.Time
+	result probes.Result
+	mounts mounts
+	seen   map[string]bool // files and objects that this run has dealt with
+	broken map[string]bool // those of them with a fault
+	closed []string        // directories and files that could not be searched
+	counts map[string]tally
+}
+
+func newScan(p *probe, now time.Time) *scan {
+	s := &scan{
+		probe: p, now: now, seen: map[string]bool{}, broken: map[string]bool{}, counts: map[string]tally{},
+		mounts: mounts{files: p.host.Files, known: map[string]string{}},
+	}
+	s.result.Samples = make([]probes.Sample, 0, p.size+p.size/8)
+	return s
+}
+
+// The states of a file.
+const (
+	stateOK      = "ok"
+	stateFault   = "fault"
+	stateIgnored = "ignored"
+)
+
+// source looks at the files of one source. Of a file that several sources name,
+// the first has the word.
+func (s *scan) source(ctx context.Context, source *Source) error {
+	found, err := find(ctx, s.host.Files, source, s.config.MaxFiles)
+	if err != nil {
+		return err
+	}
+	states := map[string]int{}
+	passwords, err := s.passwords(source)
+	if err != nil {
+		s.fault(source.PasswordsFile, err)
+		states[stateFault]++
+	}
+	for _, name := range slices.Sorted(maps.Keys(found.faults)) {
+		s.fault(name, found.faults[name])
+		s.closed = append(s.closed, name)
+		states[stateFault]++
+	}
+	for i := 0; i < len(found.candidates); i++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c := found.candidates[i]
+		if s.seen[c.path] {
+			continue
+		}
+		s.seen[c.path] = true
+		state, references := s.look(source, c, passwords)
+		states[state]++
+		if len(found.candidates) < s.config.MaxFiles { // a kubeconfig can name any number
+			found.candidates = append(found.candidates, references...)
+		}
+	}
+	success := 1.0
+	if states[stateFault] > 0 {
+		success = 0
+	}
+	s.result.Add(sourceSuccess, success, source.Name)
+	for _, state := range sourceObjects.Values["state"] {
+		s.result.Add(sourceObjects, float64(states[state]), source.Name, state)
+	}
+	return nil
+}
+
+// maxPasswords bounds a file of passwords.
+const maxPasswords = 64 << 10
+
+// passwords reads the passwords of a source, anew in each run.
+func (s *scan) passwords(source *Source) ([]string, error) {
+	if source.PasswordsFile == "" {
+		return nil, nil
+	}
+	text, err := s.host.Files.ReadFile(source.PasswordsFile, maxPasswords)
+	if err != nil {
+		return nil, err
+	}
+	s.result.Observe(source.PasswordsFile)
+	return lines(text), nil
+}
+
+func (s *scan) fault(object string, err error) {
+	s.seen[object], s.broken[object] = true, true
+	s.result.Fault(object, err)
+}
+
+// look looks at one file and returns its state, and the files that it names.
+func (s *scan) look(source *Source, c candidate, passwords []string) (state string, references []candidate) {
+	f, err := s.read(c.path, passwords)
+	known := s.knows(c.path)
+	switch {
+	case errors.Is(err, rootfs.ErrNotRegular) && !c.explicit && !known:
+		return stateIgnored, nil // a directory, a FIFO or a device that a pattern happens to match
+	case err != nil:
+		s.fault(c.path, err)
+		return stateFault, nil
+	}
+	s.describe(source, c.path, f)
+	if f.err != nil {
+		return s.empty(c, known, f.err), nil
+	}
+	return s.report(source, c, f), f.references
+}
+
+// describe makes the facts of a file anew if the file or its key has changed.
+func (s *scan) describe(source *Source, name string, f *file) {
+	before := f.key
+	for _, part := range f.parts {
+		if part.object == name {
+			f.key = s.findKey(name, part.bundle, before)
+		}
+	}
+	if s.files[name] != f || !f.key.same(before) {
+		for i, part := range f.parts {
+			f.parts[i].facts = source.describe(part, f.key, s.config.TrustStoreSize)
+		}
+		s.files[name] = f
+	}
+	f.run = s.run
+}
+
+func (s *scan) knows(name string) bool {
+	object, known := s.memory.Object(name)
+	return known && object.Removed.IsZero()
+}
+
+// empty deals with a file without certificates. That is nothing special in a
+// directory, but not if the file is named, held certificates before, or is a
+// store.
+func (s *scan) empty(c candidate, known bool, err error) string {
+	switch {
+	case known:
+		s.fault(c.path, probes.Because(probes.Malformed, errors.New("holds no certificate any more")))
+	case c.explicit, errors.Is(err, store.ErrEmpty):
+		s.fault(c.path, probes.Because(probes.Malformed, err))
+	default:
+		s.result.Observe(c.path)
+		return stateIgnored
+	}
+	return stateFault
+}
+
+// report adds what is known of a file and its parts.
+func (s *scan) report(source *Source, c candidate, f *file) string {
+	state := stateOK
+	at := place{Mount: s.mounts.of(path.Dir(c.path)), File: c.from}
+	if len(f.errs) > 0 {
+		s.fault(c.path, joined(f.errs))
+		state = stateFault
+	} else {
+		s.result.Observe(c.path)
+	}
+	if f.holds() {
+		s.memory.Saw(c.path, at, s.now)
+	}
+	at.File = c.path
+	for i := range f.parts {
+		p := &f.parts[i]
+		s.note(c.path, p.object, at)
+		s.add(source, p)
+		if len(p.bundle.Errors) > 0 {
+			s.fault(p.object, joined(p.bundle.Errors))
+			state = stateFault
+		}
+	}
+	for _, crl := range f.crls {
+		object := objectOf(c.path, crl.Name)
+		s.note(c.path, object, at)
+		s.result.AddTime(crlNextUpdate, crl.NextUpdate, object, source.Owner)
+	}
+	return state
+}
+
+// note records that an object of a file is there.
+func (s *scan) note(name, object string, at place) {
+	if object == name {
+		return
+	}
+	s.seen[object] = true
+	s.memory.Saw(object, at, s.now)
+	s.result.Observe(object)
+}
+
+// add adds the facts of a part of a file.
+func (s *scan) add(source *Source, p *part) {
+	for check, count := range p.facts.verdicts {
+		sum := s.counts[check]
+		for i := range sum {
+			sum[i] += count[i]
+		}
+		s.counts[check] = sum
+	}
+	if p.facts.trustStore {
+		source.count(&s.result, p.object, p.bundle, s.now)
+		return
+	}
+	s.result.Samples = append(s.result.Samples, p.facts.samples...)
+}
+
+// count adds how many certificates passed and failed each check.
+func (s *scan) count() {
+	for _, name := range findings() {
+		count := s.counts[name]
+		s.result.Add(findingCounts, float64(count[pass]), name, "pass")
+		s.result.Add(findingCounts, float64(count[fail]), name, "fail")
+		s.result.Add(findingCounts, float64(count[unknown]), name, "unknown")
+	}
+}
+
+// shownErrors is how many errors of one object are told.
+const shownErrors = 3
+
+// joined makes one error of several, with the reason of the first.
+func joined(errs []error) error {
+	shown := errs[:min(shownErrors, len(errs))]
+	if more := len(errs) - len(shown); more > 0 {
+		shown = append(slices.Clone(shown), fmt.Errorf("and %d more", more))
+	}
+	return probes.Because(probes.ReasonOf(errs[0]), errors.Join(shown...))
+}
