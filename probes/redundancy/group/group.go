@@ -1,0 +1,153 @@
+// Package group is the one model of everything that is redundant: members that
+// do the same work, of which some may fail. Readers of md, bonds, paths and file
+// systems fill it in; it says nothing about what was there yesterday.
+package group
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"hygiene_exporter/probes"
+)
+
+// The kinds of group. They begin the name of an object.
+const (
+	MDRaid    = "mdraid"
+	Bond      = "bond"
+	Team      = "team"
+	NVMe      = "nvme"
+	Multipath = "multipath"
+	FC        = "fc"
+	FCTarget  = "fc-target"
+	ISCSI     = "iscsi"
+	Btrfs     = "btrfs"
+	ZFS       = "zfs"
+	Route     = "route"
+)
+
+// Kinds lists all kinds.
+func Kinds() []string {
+	return []string{MDRaid, Bond, Team, NVMe, Multipath, FC, FCTarget, ISCSI, Btrfs, ZFS, Route}
+}
+
+// A Group is one redundant thing as the host shows it now.
+type Group struct {
+	Kind string
+	Name string
+	ID   string // what stays when the group gets another name; may be empty
+
+	Members  []Member
+	Expected int // members that the system itself says there should be
+	Spares   int // members that stand by to replace a failed one
+
+	// Needed is the number of members without which the group does not work.
+	// Above 0, what is tolerated follows from counting. At 0, Tolerated and
+	// Design say it, if Known.
+	Needed    int
+	Known     bool
+	Tolerated int // failures survived from now on in the worst case; below 0: failed
+	Design    int // the same with all members in order
+
+	Failed string // why the group does not work at all; empty if it does
+	Doubt  error  // why what is said here may be too good, with a reason
+	Err    error  // why nothing is known of the group, with a reason
+
+	// Ordinary says that a group of one member is nothing special, such as a
+	// host with one default route: it is reported only if there should be more.
+	Ordinary bool
+
+	Sync        Sync
+	Current     string // the member in use where only one is; a change is a failover
+	Scrubbed    bool   // ScrubErrors is the result of a scrub
+	ScrubErrors float64
+	Domain      string // what several members share, so that it can fail all of them: "disk"
+	Notes       []string
+}
+
+// A Member is one part of a group.
+type Member struct {
+	ID     string // what stays when the member gets another name
+	Name   string
+	Active bool // does its part, and its data are current
+	Spare  bool // stands by; counts neither as expected nor as active
+	Errors *float64
+	State  string // the words of the system
+}
+
+// Sync is what a group does to its members' data.
+type Sync struct {
+	Rebuilding bool // a member is made current
+	Confirming bool // what members hold is made consistent, such as after a crash
+	Scrubbing  bool // members are compared
+	HasRatio   bool
+	Ratio      float64
+}
+
+// Object returns the name under which the group is reported.
+func (g *Group) Object() string { return g.Kind + "/" + g.Name }
+
+// Active returns the number of members that do their part.
+func (g *Group) Active() int { return g.count(func(m Member) bool { return m.Active && !m.Spare }) }
+
+// Present returns the number of members that are there, working or not.
+func (g *Group) Present() int { return g.count(func(m Member) bool { return !m.Spare }) }
+
+func (g *Group) count(which func(Member) bool) (n int) {
+	for _, m := range g.Members {
+		if which(m) {
+			n++
+		}
+	}
+	return n
+}
+
+// Note adds a sentence for a person who asks why.
+func (g *Group) Note(format string, args ...any) {
+	g.Notes = append(g.Notes, fmt.Sprintf(format, args...))
+}
+
+// Unclear records that nothing can be said of the group: the system said
+// something that is not understood, or could not be asked.
+func (g *Group) Unclear(err error) { g.Err = errors.Join(g.Err, err) }
+
+// Doubted records why what is said may be too good.
+func (g *Group) Doubted(reason probes.Reason, format string, args ...any) {
+	if g.Doubt == nil {
+		g.Doubt = probes.Because(reason, fmt.Errorf(format, args...))
+	}
+}
+
+// Sort brings the members into the order of their names.
+func (g *Group) Sort() {
+	slices.SortStableFunc(g.Members, func(a, b Member) int {
+		switch {
+		case a.Name < b.Name:
+			return -1
+		case a.Name > b.Name:
+			return 1
+		}
+		return 0
+	})
+}
+
+// A Reading is all groups of some kinds.
+type Reading struct {
+	Groups []Group
+	// Closed holds the kinds that could not be listed, and why. Nothing can be
+	// said of groups of these kinds that are not in Groups.
+	Closed map[string]error
+}
+
+// Close records that a kind could not be listed.
+func (r *Reading) Close(kind string, err error) {
+	if r.Closed == nil {
+		r.Closed = map[string]error{}
+	}
+	r.Closed[kind] = err
+}
+
+// Word is an error about a word of the system that is not understood.
+func Word(what, word string) error {
+	return probes.Because(probes.Malformed, fmt.Errorf("%s is %.40q, which is not understood", what, word))
+}

@@ -1,0 +1,327 @@
+package redundancy
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/probetest"
+)
+
+var update = flag.Bool("update", false, "rewrite what the states say")
+
+// Every file in testdata is a host: what it is in English, its files, and under
+// "want" what the probe says of it.
+func TestStates(t *testing.T) {
+	paths, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no states: %v", err)
+	}
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := parse(data)
+			last := len(a.files) - 1
+			if a.files[last].name != "want" {
+				t.Fatal("the last file is not \"want\"")
+			}
+			want := a.files[last].content
+			a.files = a.files[:last]
+			r := newRig(t)
+			r.host(a)
+			got := lines(short(r.run()))
+			if *update {
+				keep, _, _ := strings.Cut(string(data), "-- want --\n")
+				if err := os.WriteFile(path, []byte(keep+"-- want --\n"+got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// bond puts a bond of these members on the host, each as name=mii_status.
+func (r *rig) bond(name string, members ...string) {
+	r.t.Helper()
+	dir := "sys/class/net/" + name + "/bonding/"
+	var names []string
+	for _, m := range members {
+		member, status, _ := strings.Cut(m, "=")
+		names = append(names, member)
+		of := "sys/class/net/" + member + "/bonding_slave/"
+		r.write(of+"mii_status", status+"\n")
+		r.write(of+"perm_hwaddr", "02:00:00:00:00:0"+member[len(member)-1:]+"\n")
+		r.write(of+"link_failure_count", "0\n")
+	}
+	r.write(dir+"slaves", strings.Join(names, " ")+"\n")
+	r.write(dir+"mode", "active-backup 1\n")
+	r.write(dir+"miimon", "100\n")
+	r.write(dir+"mii_status", "up\n")
+	if len(names) > 0 {
+		r.write(dir+"active_slave", names[0]+"\n")
+	}
+}
+
+// array puts a raid1 on the host, with members in the given states.
+func (r *rig) array(name, uuid string, states ...string) {
+	r.t.Helper()
+	dir := "sys/block/" + name + "/md/"
+	r.remove("sys/block/" + name)
+	for attr, value := range map[string]string{
+		"level": "raid1", "array_state": "clean", "raid_disks": "2", "degraded": "0", "sync_action": "idle",
+		"sync_completed": "none", "metadata_version": "1.2", "uuid": uuid,
+	} {
+		r.write(dir+attr, value+"\n")
+	}
+	for i, state := range states {
+		of := dir + "dev-sd" + string(rune('a'+i)) + "/"
+		r.write(of+"state", state+"\n")
+		r.write(of+"slot", string(rune('0'+i))+"\n")
+		r.write(of+"errors", "0\n")
+		if state == "spare" {
+			r.write(of+"slot", "none\n")
+		}
+	}
+}
+
+func (r *rig) expect(step string, want map[string]string) {
+	r.t.Helper()
+	if diff := cmp.Diff(want, short(r.run())); diff != "" {
+		r.t.Errorf("%s (-want +got):\n%s", step, diff)
+	}
+}
+
+func TestABondThatCameUpWithOneMemberIsNoSmallerBond(t *testing.T) {
+	r := newRig(t)
+	r.bond("bond0", "eth0=up", "eth1=up")
+	r.expect("whole", map[string]string{"bond/bond0": "redundant tolerates 1/1 active 2/2 missing 0"})
+	r.bond("bond0", "eth1=up")
+	r.restart()
+	r.expect("one member", map[string]string{"bond/bond0": "lost tolerates 0/1 active 1/2 missing 1"})
+	text, err := r.probe.(probes.Explainer).Explain(t.Context(), "bond/bond0")
+	if err != nil || !strings.Contains(text, "eth0                     missing") {
+		t.Errorf("what is missing is not named: %s%v", text, err)
+	}
+	one := 1
+	r.config.Expect = []Expect{{Object: "bond/bond0", Members: &one, Owner: "net"}}
+	r.restart()
+	r.expect("accepted", map[string]string{"bond/bond0": "none tolerates 0/0 active 1/1 missing 0"})
+	r.config.Expect = nil
+	r.restart()
+	r.expect("what was accepted stays accepted", map[string]string{"bond/bond0": "none tolerates 0/0 active 1/1 missing 0"})
+	r.bond("bond0", "eth0=up", "eth1=up", "eth2=up")
+	r.expect("and it grows again by itself", map[string]string{"bond/bond0": "redundant tolerates 2/2 active 3/3 missing 0"})
+}
+
+func TestAMemberThatIsReplacedIsNotMissing(t *testing.T) {
+	r := newRig(t)
+	r.bond("bond0", "eth0=up", "eth1=up")
+	r.run()
+	r.bond("bond0", "eth0=up", "eth2=up")
+	r.expect("replaced", map[string]string{"bond/bond0": "redundant tolerates 1/1 active 2/2 missing 0"})
+	r.bond("bond0", "eth0=up")
+	r.run()
+	text, _ := r.probe.(probes.Explainer).Explain(t.Context(), "bond/bond0")
+	if strings.Contains(text, "eth1") || !strings.Contains(text, "eth2 ") {
+		t.Errorf("not the new member is missing: %s", text)
+	}
+}
+
+func TestAnArrayThatVanishesIsMissingUntilItIsGivenUp(t *testing.T) {
+	r := newRig(t)
+	r.array("md0", "u0", "in_sync", "in_sync")
+	r.array("md1", "u1", "in_sync", "in_sync")
+	r.run()
+	r.remove("sys/block/md0")
+	r.restart()
+	rest := "redundant tolerates 1/1 active 2/2 missing 0"
+	r.expect("vanished", map[string]string{"mdraid/md0": "missing tolerates ?/1 active 0/2 missing 2", "mdraid/md1": rest})
+	r.expect("still", map[string]string{"mdraid/md0": "missing tolerates ?/1 active 0/2 missing 2", "mdraid/md1": rest})
+	zero := 0
+	r.config.Expect = []Expect{{Object: "mdraid/md0", Members: &zero}}
+	r.restart()
+	r.expect("given up", map[string]string{"mdraid/md0": " gone", "mdraid/md1": rest})
+	r.array("md0", "u0", "in_sync", "in_sync")
+	r.config.Expect = nil
+	r.restart()
+	r.expect("back", map[string]string{"mdraid/md0": rest, "mdraid/md1": rest})
+	r.config.Ignore = []string{"mdraid/md?"}
+	r.restart()
+	r.expect("ignored", map[string]string{"mdraid/md0": " gone", "mdraid/md1": " gone"})
+}
+
+func TestAnArrayUnderAnotherNameIsTheSame(t *testing.T) {
+	r := newRig(t)
+	r.array("md0", "u0", "in_sync", "in_sync", "spare")
+	r.run()
+	r.remove("sys/block/md0")
+	r.array("md127", "u0", "in_sync")
+	r.write("sys/block/md127/md/degraded", "1\n")
+	r.expect("renamed", map[string]string{
+		"mdraid/md0": " gone", "mdraid/md127": "lost tolerates 0/1 active 1/2 missing 1 spares 0/1",
+	})
+}
+
+func TestWhatTheConfigurationExpectsIsMissedFromTheStart(t *testing.T) {
+	r := newRig(t)
+	two, three := 2, 3
+	r.config.Expect = []Expect{{Object: "bond/bond0", Members: &three}, {Object: "bond/bond1", Members: &two}}
+	r.restart()
+	r.bond("bond0", "eth0=up", "eth1=up")
+	r.expect("expected", map[string]string{
+		"bond/bond0": "reduced tolerates 1/2 active 2/3 missing 1",
+		"bond/bond1": "missing tolerates ?/1 active 0/2 missing 2",
+	})
+}
+
+func TestASpareThatIsUsedUpIsMissed(t *testing.T) {
+	r := newRig(t)
+	r.array("md0", "u0", "in_sync", "faulty", "spare")
+	r.write("sys/block/md0/md/degraded", "1\n")
+	r.expect("a disk that is about to be used is no spare that there should be", map[string]string{
+		"mdraid/md0": "lost tolerates 0/1 active 1/2 missing 0",
+	})
+	r.array("md0", "u0", "in_sync", "in_sync", "spare")
+	r.expect("a spare", map[string]string{"mdraid/md0": "redundant tolerates 1/1 active 2/2 missing 0 spares 1/1"})
+	r.array("md0", "u0", "in_sync", "in_sync")
+	r.expect("none", map[string]string{"mdraid/md0": "redundant tolerates 1/1 active 2/2 missing 0 spares 0/1"})
+}
+
+func TestOneObjectThatIsNotUnderstoodHidesNoOther(t *testing.T) {
+	r := newRig(t)
+	r.array("md0", "u0", "in_sync", "in_sync")
+	r.array("md1", "u1", "in_sync", "in_sync")
+	r.bond("bond0", "eth0=up", "eth1=up")
+	r.bond("bond1", "eth2=up", "eth3=up")
+	r.run()
+	r.write("sys/block/md0/md/array_state", "wobbly\n")
+	r.write("sys/class/net/eth0/bonding_slave/mii_status", "sideways\n")
+	r.write("sys/block/md1/md/degraded", "1\n")
+	r.expect("two odd ones", map[string]string{
+		"mdraid/md0": "unknown fault:malformed", "bond/bond0": "unknown fault:malformed",
+		"mdraid/md1": "lost tolerates 0/1 active 2/2 missing 0",
+		"bond/bond1": "redundant tolerates 1/1 active 2/2 missing 0",
+	})
+}
+
+func TestAKindThatCannotBeListedLosesNothing(t *testing.T) {
+	r := newRig(t)
+	r.bond("bond0", "eth0=up", "eth1=up")
+	r.array("md0", "u0", "in_sync", "in_sync")
+	r.run()
+	r.remove("sys/class/net")
+	r.write("sys/class/net", "a file where a directory was")
+	r.expect("closed", map[string]string{
+		"bond/bond0": " fault:other", "mdraid/md0": "redundant tolerates 1/1 active 2/2 missing 0",
+	})
+}
+
+func TestAFailoverIsSeenAndTold(t *testing.T) {
+	r := newRig(t)
+	r.bond("bond0", "eth0=up", "eth1=up")
+	r.run()
+	r.bond("bond0", "eth1=up", "eth0=up")
+	result := r.run()
+	seen := false
+	for _, s := range result.Samples {
+		seen = seen || s.Metric == lastFailover
+	}
+	events := r.world.Host().Events.Observed(Failover)
+	if !seen || len(events) != 1 || events[0].Object != "bond/bond0" || events[0].Detail["to"] != "eth1" {
+		t.Errorf("the failover is seen: %v, and told as %+v", seen, events)
+	}
+	r.run()
+	if events := r.world.Host().Events.Observed(Failover); len(events) != 1 {
+		t.Errorf("it is told again: %+v", events)
+	}
+}
+
+func TestTheRepairDeadlineMovesOnlyWithARebuildThatGetsOn(t *testing.T) {
+	r := record{Members: 2}
+	start := time.Unix(1_000_000, 0)
+	v := verdict{state: lost, known: true, tolerated: 0, design: 1}
+	g := &raid1Rebuild{}
+	next, _ := r.watch(g.at(0, false), v, start)
+	if next.Degraded != 1_000_000 || next.Progress != 0 {
+		t.Fatalf("%+v", next)
+	}
+	next, _ = next.watch(g.at(0.10, true), v, start.Add(time.Minute))
+	stalled, _ := next.watch(g.at(0.104, true), v, start.Add(time.Hour))
+	if stalled.Progress != 1_000_060 || stalled.Degraded != 1_000_000 {
+		t.Errorf("a rebuild that hardly moves: %+v", stalled)
+	}
+	moved, _ := stalled.watch(g.at(0.2, true), v, start.Add(2*time.Hour))
+	if moved.Progress != 1_007_200 {
+		t.Errorf("a rebuild that moves: %+v", moved)
+	}
+	back, _ := moved.watch(g.at(0, false), verdict{state: redundant, known: true, tolerated: 1, design: 1}, start.Add(3*time.Hour))
+	if back.Degraded != 0 || back.Progress != 0 {
+		t.Errorf("whole again: %+v", back)
+	}
+	held, _ := moved.watch(g.at(0, false), verdict{state: unknown}, start.Add(3*time.Hour))
+	if held.Degraded != moved.Degraded {
+		t.Errorf("not understood: %+v", held)
+	}
+}
+
+func TestAHostWithoutAnythingRedundantIsNotApplicable(t *testing.T) {
+	r := newRig(t)
+	if _, err := r.probe.Run(t.Context()); !errors.Is(err, probes.ErrNotApplicable) {
+		t.Errorf("got %v", err)
+	}
+	r.bond("bond0") // the module makes one without members
+	if _, err := r.probe.Run(t.Context()); !errors.Is(err, probes.ErrNotApplicable) {
+		t.Errorf("with an empty bond: %v", err)
+	}
+}
+
+func TestConformance(t *testing.T) {
+	probetest.Run(t, Spec(), probetest.Options{Prepare: func(root string) error {
+		for name, content := range map[string]string{
+			"level": "raid1", "array_state": "clean", "raid_disks": "2", "degraded": "0",
+			"dev-sda/state": "in_sync", "dev-sda/slot": "0", "dev-sdb/state": "in_sync", "dev-sdb/slot": "1",
+		} {
+			if err := place(root, "sys/block/md0/md/"+name, content); err != nil {
+				return err
+			}
+		}
+		return nil
+	}})
+}
+
+func TestValidation(t *testing.T) {
+	c := defaultConfig()
+	low, high := -1, 20_000
+	c.Repair = 0
+	c.Expect = []Expect{{Object: "bond/bond0", Members: &low}, {Object: "bond/bond0", Spares: &high}, {Object: "bond0"}, {Object: "toaster/1"}}
+	c.Ignore = []string{"bond/[a"}
+	kinds := "mdraid, bond, team, nvme, multipath, fc, fc-target, iscsi, btrfs, zfs, route"
+	want := "repair: must be above 0, not 0s\n" +
+		"expect[0].members: must be between 0 and 10000, not -1\n" +
+		"expect[1].spares: must be between 0 and 10000, not 20000\n" +
+		"expect[1].object: \"bond/bond0\" stands here twice\n" +
+		"expect[2].object: \"bond0\" is no object; write it like bond/bond0, with one of the kinds " + kinds + "\n" +
+		"expect[3].object: \"toaster/1\" is no object; write it like bond/bond0, with one of the kinds " + kinds + "\n" +
+		"ignore[0]: \"bond/[a\" is not a valid pattern"
+	err := c.Validate()
+	if err == nil {
+		t.Fatal("no complaint")
+	}
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
