@@ -6,6 +6,7 @@ import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/certificate"
 	"hygiene_exporter/probes/patch"
+	"hygiene_exporter/probes/redundancy"
 )
 
 // Specs returns the specs of all probes, in the order of the reference.
@@ -13,5 +14,6 @@ func Specs() []probes.Spec {
 	return []probes.Spec{
 		certificate.Spec(),
 		patch.Spec(),
+		redundancy.Spec(),
 	}
 }

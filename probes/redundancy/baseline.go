@@ -13,16 +13,27 @@ import (
 // itself: the host cannot tell a removal that was meant from one that was not.
 // Instants are in seconds since the epoch, 0 for never.
 type record struct {
-	ID       string `json:"id,omitempty"`
-	Members  int    `json:"members"`
-	Names    string `json:"names,omitempty"` // identity and name of each member when all were there, by line
-	Design   int    `json:"design,omitempty"`
-	Spares   int    `json:"spares,omitempty"`
+	ID      string `json:"id,omitempty"`
+	Members int    `json:"members"`
+	Empty   int    `json:"empty,omitempty"` // members that the system expects and nobody else does
+	Names   string `json:"names,omitempty"` // identity and name of each member when all were there, by line
+	Design  int    `json:"design,omitempty"`
+	Bound   int    `json:"bound,omitempty"` // the most that what members share let survive
+	Spares  int    `json:"spares,omitempty"`
+
+	Known    bool   `json:"known,omitempty"` // was understood before
 	Current  string `json:"current,omitempty"`
+	Whole    bool   `json:"whole,omitempty"` // was whole since it was first seen
+	Down     string `json:"down,omitempty"`  // members that were lost while it worked
 	Failover int64  `json:"failover,omitempty"`
 	Degraded int64  `json:"degraded,omitempty"`
-	Percent  int    `json:"percent,omitempty"`
-	Progress int64  `json:"progress,omitempty"`
+
+	Part     int   `json:"part,omitempty"` // of a rebuild, in ten thousandths
+	Progress int64 `json:"progress,omitempty"`
+
+	Scrub     int64 `json:"scrub,omitempty"`
+	Scrubbing bool  `json:"scrubbing,omitempty"`
+	Scrubbed  bool  `json:"scrubbed,omitempty"` // the last that was done was a scrub
 }
 
 // learn takes in what the group shows now and what the configuration says.
@@ -31,15 +42,15 @@ func (r record) learn(g *group.Group, e Expect) record {
 	r.Names = strings.Clone(r.Names)
 	switch {
 	case e.Members != nil:
-		r.Members = *e.Members
+		r.Members, r.Empty = *e.Members, max(0, g.Expected-*e.Members)
 	case g.Err == nil:
-		r.Members = max(r.Members, g.Expected)
+		r.Empty = max(0, min(r.Empty, g.Expected-g.Present()))
+		r.Members = max(r.Members, g.Expected-r.Empty)
 	}
 	if g.Err != nil {
 		return r
 	}
-	complete := g.Present() >= r.Members
-	if complete {
+	if g.Present() >= r.Members {
 		r.Names = names(g)
 	}
 	if e.Members != nil {
@@ -55,15 +66,41 @@ func (r record) learn(g *group.Group, e Expect) record {
 		// A disk that is about to be rebuilt onto is no spare that there should be.
 		r.Spares = max(r.Spares, g.Spares)
 	}
+	if g.Active() >= r.Members && g.Failed == "" {
+		r.Bound = max(r.Bound, bound(g, r.counted(g)))
+	}
 	return r
 }
 
-// design returns how many failures the object should survive.
-func (r record) design(g *group.Group) int {
+// counted returns how many failures the object should survive, by the number of
+// its members.
+func (r record) counted(g *group.Group) int {
 	if g.Needed > 0 {
 		return max(0, r.Members-g.Needed)
 	}
-	return r.Design
+	return max(0, r.Design-r.Empty)
+}
+
+// design returns how many failures the object should survive. Where everything
+// always shared something, that is no measure.
+func (r record) design(g *group.Group) int {
+	if r.Bound > 0 {
+		return min(r.counted(g), r.Bound)
+	}
+	return r.counted(g)
+}
+
+// bound returns how many failures of adapters and targets are survived where so
+// many of members are.
+func bound(g *group.Group, members int) int {
+	return min(survives(g, group.Adapter, members), survives(g, group.Target, members))
+}
+
+// accept takes what the group shows for what there should be.
+func (r record) accept(g *group.Group) record {
+	r.Members, r.Empty = g.Present(), max(0, g.Expected-g.Present())
+	r.Names, r.Spares, r.Bound, r.Design = names(g), g.Spares, 0, 0
+	return r.learn(g, Expect{})
 }
 
 // names encodes the members of a group.
@@ -97,23 +134,78 @@ func (r record) absent(g *group.Group, n int) (absent []string) {
 	return absent
 }
 
-// watch takes in what changes from run to run.
-func (r record) watch(g *group.Group, v verdict, now time.Time) (next record, failedOver bool) {
-	if g.Current != "" {
-		if failedOver = r.Current != "" && r.Current != g.Current; failedOver {
-			r.Failover = now.Unix()
+// watch takes in what changes from run to run. It returns what a failover went
+// from and to, if it has just seen one: another member is in use, or a member
+// that was lost while the group worked is back.
+func (r record) watch(g *group.Group, v verdict, now time.Time) (next record, from, to string) {
+	if g.Err != nil || v.state == unknown && !v.known {
+		return r, "", "" // nothing is known, and nothing changes
+	}
+	if g.Current != "" && g.Current != r.Current {
+		from, to = r.Current, g.Current
+		if from == "" {
+			to = ""
 		}
 		r.Current = g.Current
 	}
 	switch {
-	case v.state == unknown && !v.known: // nothing is known, and nothing changes
+	case v.state == failed:
+		r.Down, r.Whole = "", false
+	case v.degraded() && r.Whole:
+		r.Down = cmp.Or(r.Down, strings.Join(r.inactive(g, v), ", "), "a member")
 	case !v.degraded():
-		r.Degraded, r.Progress, r.Percent = 0, 0, 0
+		if r.Down != "" && from == "" {
+			from, to = r.Down, cmp.Or(g.Current, g.Object())
+		}
+		r.Down, r.Whole = "", true
+	}
+	if from != "" {
+		r.Failover = now.Unix()
+	}
+	switch {
+	case !v.degraded():
+		r.Degraded = 0
 	case r.Degraded == 0:
 		r.Degraded = now.Unix()
 	}
-	if percent := int(g.Sync.Ratio * 100); g.Sync.Rebuilding && g.Sync.HasRatio && v.degraded() && (r.Progress == 0 || percent != r.Percent) {
-		r.Progress, r.Percent = now.Unix(), percent
+	r = r.progress(g, v, now).scrub(g, now)
+	r.Known = true
+	return r, from, to
+}
+
+// inactive returns the names of the members that do not do their part.
+func (r record) inactive(g *group.Group, v verdict) (names []string) {
+	for _, m := range g.Members {
+		if !m.Active && !m.Spare {
+			names = append(names, m.Name)
+		}
 	}
-	return r, failedOver
+	return append(names, r.absent(g, v.missing)...)
+}
+
+// progress takes in how far a rebuild is.
+func (r record) progress(g *group.Group, v verdict, now time.Time) record {
+	if !v.degraded() || !g.Sync.Rebuilding || !g.Sync.HasRatio {
+		if !v.degraded() || !g.Sync.Rebuilding {
+			r.Part, r.Progress = 0, 0
+		}
+		return r
+	}
+	if part := int(g.Sync.Ratio * 10_000); r.Progress == 0 || part != r.Part {
+		r.Part, r.Progress = part, now.Unix()
+	}
+	return r
+}
+
+// scrub takes in the end of a scrub. Most systems do not keep it: the agent has
+// seen one run and end, or that one ended between two looks.
+func (r record) scrub(g *group.Group, now time.Time) record {
+	if g.Scrub.Ended && (r.Scrubbing || r.Known && !r.Scrubbed) {
+		r.Scrub = now.Unix()
+	}
+	if !g.Scrub.Last.IsZero() {
+		r.Scrub = max(r.Scrub, g.Scrub.Last.Unix())
+	}
+	r.Scrubbing, r.Scrubbed = g.Sync.Scrubbing, g.Scrub.Ended
+	return r
 }

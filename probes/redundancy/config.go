@@ -22,6 +22,10 @@ type Config struct {
 	Ignore []string `yaml:"ignore"`
 	// Time after which redundancy that is not back, and not being rebuilt, is somebody's omission.
 	Repair probes.Duration `yaml:"repair"`
+	// Time in which a rebuild gets on by a ten-thousandth; one that does not has stalled.
+	Stall probes.Duration `yaml:"stall"`
+	// Time after which all data of an array or file system should have been read and checked again; 0 means never.
+	Scrub probes.Duration `yaml:"scrub"`
 }
 
 // An Expect says what there should be of one object.
@@ -40,6 +44,8 @@ func defaultConfig() *Config {
 	return &Config{
 		Settings: probes.DefaultSettings(15 * time.Second),
 		Repair:   probes.Duration(24 * time.Hour),
+		Stall:    probes.Duration(2 * time.Hour),
+		Scrub:    probes.Duration(40 * 24 * time.Hour),
 	}
 }
 
@@ -49,8 +55,16 @@ const maxMembers = 10_000
 // Validate returns everything that is wrong with the section.
 func (c *Config) Validate() error {
 	errs := []error{c.Settings.Validate()}
-	if c.Repair <= 0 {
-		errs = append(errs, probes.At("repair", fmt.Errorf("must be above 0, not %s", c.Repair)))
+	for _, d := range []struct {
+		key   string
+		value probes.Duration
+	}{{"repair", c.Repair}, {"stall", c.Stall}} {
+		if d.value <= 0 {
+			errs = append(errs, probes.At(d.key, fmt.Errorf("must be above 0, not %s", d.value)))
+		}
+	}
+	if c.Scrub < 0 {
+		errs = append(errs, probes.At("scrub", errors.New("must not be below 0")))
 	}
 	var names []string
 	for i, e := range c.Expect {

@@ -15,6 +15,7 @@ import (
 	"hygiene_exporter/probes/redundancy/mdraid"
 	"hygiene_exporter/probes/redundancy/path"
 	"hygiene_exporter/probes/redundancy/rtnl"
+	"hygiene_exporter/probes/redundancy/tool"
 	"hygiene_exporter/probes/redundancy/volume"
 )
 
@@ -22,13 +23,14 @@ import (
 const memoryVersion = 1
 
 // Failover is the kind of event that the probe observes when a group changes
-// over from one member to another.
+// over from one member to another, or has gone on without a member that is back.
 const Failover = "failover"
 
 // probe looks at all groups of the host.
 type probe struct {
 	config *Config
 	host   probes.Host
+	tools  *tool.Tools
 
 	memory *memory.Memory[record]
 	loaded bool
@@ -36,7 +38,12 @@ type probe struct {
 }
 
 func newProbe(c *Config, host probes.Host) *probe {
-	return &probe{config: c, host: host, last: map[string]shown{}}
+	state := divide(host.State)
+	return &probe{
+		config: c, host: host, last: map[string]shown{},
+		memory: memory.New[record](state.part("baseline"), memoryVersion),
+		tools:  tool.New(host, state.part("tools")),
+	}
 }
 
 // run is one run.
@@ -55,22 +62,8 @@ func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 	if err := p.remember(); err != nil {
 		r.result.Fault(probes.HostObject, fmt.Errorf("what was there earlier is not known: %w", err))
 	}
-	var groups []group.Group
-	for _, read := range []func() group.Reading{
-		func() group.Reading { return mdraid.Read(p.host.Files) },
-		func() group.Reading { return bond.Read(p.host.Files) },
-		func() group.Reading { return path.Read(p.host.Files) },
-		func() group.Reading { return volume.Read(p.host.Files) },
-		func() group.Reading { return rtnl.Read(ctx, p.host.Netlink) },
-	} {
-		if err := ctx.Err(); err != nil {
-			return probes.Result{}, err
-		}
-		reading := read()
-		groups = append(groups, reading.Groups...)
-		maps.Copy(r.closed, reading.Closed)
-	}
-	if err := ctx.Err(); err != nil {
+	groups, err := r.read(ctx)
+	if err != nil {
 		return probes.Result{}, err
 	}
 	r.named(groups)
@@ -88,12 +81,43 @@ func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 	return r.result, nil
 }
 
+// read reads the kernel, and then what tools say in addition.
+func (r *run) read(ctx context.Context) ([]group.Group, error) {
+	files := r.host.Files
+	var groups []group.Group
+	for _, read := range []func() group.Reading{
+		func() group.Reading { return mdraid.Read(files) },
+		func() group.Reading { return bond.Read(files) },
+		func() group.Reading { return path.Read(files) },
+		func() group.Reading { return volume.Read(files) },
+		func() group.Reading { return rtnl.Read(ctx, r.host.Netlink) },
+	} {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		reading := read()
+		groups = append(groups, reading.Groups...)
+		maps.Copy(r.closed, reading.Closed)
+	}
+	told := r.tools.Read(ctx, r.now)
+	for _, g := range told.Groups {
+		same := slices.IndexFunc(groups, func(have group.Group) bool { return have.Object() == g.Object() })
+		switch {
+		case same < 0:
+			groups = append(groups, g)
+		case groups[same].Partial:
+			groups[same] = groups[same].Refined(g)
+		}
+	}
+	maps.Copy(r.closed, told.Closed)
+	return groups, ctx.Err()
+}
+
 // remember loads the memory, once it can be.
 func (p *probe) remember() error {
 	if p.loaded {
 		return nil
 	}
-	p.memory = memory.New[record](p.host.State, memoryVersion)
 	err := p.memory.Load()
 	p.loaded = err == nil
 	return err
@@ -105,22 +129,23 @@ func (r *run) named(groups []group.Group) {
 	for i := range groups {
 		there[groups[i].Object()] = groups[i].ID
 	}
+	old := map[string]string{} // object by kind and identity, of those that are not there
+	for _, object := range r.memory.Present() {
+		known, _ := r.memory.Object(object)
+		kind, _, _ := strings.Cut(object, "/")
+		if id := known.Detail.ID; id != "" && there[object] != id {
+			old[kind+"/"+id] = object
+		}
+	}
 	for i := range groups {
 		g := &groups[i]
-		if g.ID == "" {
+		object, moved := old[g.Kind+"/"+g.ID]
+		if g.ID == "" || !moved {
 			continue
 		}
-		if known, ok := r.memory.Object(g.Object()); ok && known.Removed.IsZero() && known.Detail.ID == g.ID {
-			continue
-		}
-		for _, old := range r.memory.Present() {
-			known, _ := r.memory.Object(old)
-			if known.Detail.ID == g.ID && strings.HasPrefix(old, g.Kind+"/") && there[old] != g.ID {
-				r.memory.Removed(old, r.now)
-				r.memory.Saw(g.Object(), known.Detail, r.now)
-				break
-			}
-		}
+		known, _ := r.memory.Object(object)
+		r.memory.Removed(object, r.now)
+		r.memory.Saw(g.Object(), known.Detail, r.now)
 	}
 }
 
@@ -129,7 +154,7 @@ func (r *run) named(groups []group.Group) {
 func (r *run) recorded(object, id string) (record, time.Time) {
 	known, ok := r.memory.Object(object)
 	if !ok || !known.Removed.IsZero() || id != "" && known.Detail.ID != "" && id != known.Detail.ID {
-		return record{}, time.Time{}
+		return record{}, r.now
 	}
 	return known.Detail, known.First
 }
@@ -149,7 +174,7 @@ func (r *run) look(g *group.Group) {
 	}
 	r.seen[object] = true
 	v := judge(g, next)
-	next, failedOver := next.watch(g, v, r.now)
+	next, from, to := next.watch(g, v, r.now)
 	r.memory.Saw(object, next, r.now)
 	f := facts{&r.result, object, g.Kind, e.Owner}
 	if g.Err != nil {
@@ -158,17 +183,15 @@ func (r *run) look(g *group.Group) {
 	} else {
 		f.group(g, next, v)
 	}
-	f.times(next, time.Duration(r.config.Repair))
-	if first.IsZero() {
-		first = r.now
+	f.times(next, r.config, first)
+	if g.Scrub.Possible && r.config.Scrub > 0 {
+		f.at(scrubDeadline, max(next.Scrub, first.Unix())+seconds(r.config.Scrub))
 	}
-	f.at(baselineRecorded, first.Unix())
 	r.shown[object] = shown{group: *g, record: next, verdict: v, first: first}
-	if failedOver {
+	if from != "" {
 		// The host counts events that it could not keep.
 		_ = r.host.Events.Observe(probes.Event{
-			Kind: Failover, Object: object, At: r.now,
-			Detail: map[string]string{"from": before.Current, "to": next.Current},
+			Kind: Failover, Object: object, At: r.now, Detail: map[string]string{"from": from, "to": to},
 		})
 	}
 }
@@ -192,7 +215,8 @@ func (r *run) absent() {
 		case r.config.dropped(object), e.Members != nil && *e.Members == 0:
 			r.memory.Removed(object, r.now)
 		case err != nil:
-			r.fault(object, err)
+			r.seen[object] = true
+			r.result.Fault(object, err)
 		default:
 			r.vanished(object, kind, e)
 		}
@@ -203,11 +227,6 @@ func (r *run) absent() {
 			r.result.Gone(object)
 		}
 	}
-}
-
-func (r *run) fault(object string, err error) {
-	r.seen[object] = true
-	r.result.Fault(object, err)
 }
 
 // blind reports kinds that could not be listed, and of which nothing is known
@@ -224,30 +243,28 @@ func (r *run) blind(wanted []string) {
 // vanished reports an object that is not there any more.
 func (r *run) vanished(object, kind string, e Expect) {
 	r.seen[object] = true
-	known, _ := r.memory.Object(object)
-	next := known.Detail
+	known, first := r.recorded(object, "")
+	next := known
 	if e.Members != nil {
 		next.Members = *e.Members
 	}
 	if next.Degraded == 0 {
 		next.Degraded = r.now.Unix()
 	}
-	if known.First.IsZero() {
-		known.First = r.now
-	}
+	next.Down, next.Whole = "", false
 	r.memory.Saw(object, next, r.now)
-	f := facts{&r.result, object, kind, e.Owner}
-	design := next.Design
-	if design == 0 {
+	design := next.design(&group.Group{})
+	if next.Design == 0 {
 		design = max(0, next.Members-1)
 	}
+	f := facts{&r.result, object, kind, e.Owner}
+	v := verdict{state: missing, expected: next.Members, missing: next.Members, design: design}
 	f.state(missing)
 	f.add(membersExpected, float64(next.Members))
 	f.add(membersActive, 0)
 	f.add(membersMissing, float64(next.Members))
 	f.add(toleratedDesign, float64(design))
-	f.members(&group.Group{}, next, verdict{missing: next.Members})
-	f.at(degradedSince, next.Degraded)
-	f.at(baselineRecorded, known.First.Unix())
-	r.shown[object] = shown{record: next, first: known.First, verdict: verdict{state: missing, expected: next.Members, missing: next.Members, design: design}}
+	f.members(&group.Group{}, next, v)
+	f.times(next, r.config, first)
+	r.shown[object] = shown{record: next, first: first, verdict: v}
 }

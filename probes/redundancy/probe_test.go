@@ -3,6 +3,7 @@ package redundancy
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/probetest"
+	"hygiene_exporter/probes/redundancy/group"
 )
 
 var update = flag.Bool("update", false, "rewrite what the states say")
@@ -255,27 +257,138 @@ func TestTheRepairDeadlineMovesOnlyWithARebuildThatGetsOn(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	v := verdict{state: lost, known: true, tolerated: 0, design: 1}
 	g := &raid1Rebuild{}
-	next, _ := r.watch(g.at(0, false), v, start)
-	if next.Degraded != 1_000_000 || next.Progress != 0 {
-		t.Fatalf("%+v", next)
+	step := func(ratio float64, running bool, v verdict, after time.Duration) record {
+		r, _, _ = r.watch(g.at(ratio, running), v, start.Add(after))
+		return r
 	}
-	next, _ = next.watch(g.at(0.10, true), v, start.Add(time.Minute))
-	stalled, _ := next.watch(g.at(0.104, true), v, start.Add(time.Hour))
-	if stalled.Progress != 1_000_060 || stalled.Degraded != 1_000_000 {
-		t.Errorf("a rebuild that hardly moves: %+v", stalled)
+	if step(0, false, v, 0); r.Degraded != 1_000_000 || r.Progress != 0 {
+		t.Fatalf("%+v", r)
 	}
-	moved, _ := stalled.watch(g.at(0.2, true), v, start.Add(2*time.Hour))
-	if moved.Progress != 1_007_200 {
-		t.Errorf("a rebuild that moves: %+v", moved)
+	step(0.10, true, v, time.Minute)
+	if step(0.10004, true, v, time.Hour); r.Progress != 1_000_060 || r.Degraded != 1_000_000 {
+		t.Errorf("a rebuild that hardly moves: %+v", r)
 	}
-	back, _ := moved.watch(g.at(0, false), verdict{state: redundant, known: true, tolerated: 1, design: 1}, start.Add(3*time.Hour))
-	if back.Degraded != 0 || back.Progress != 0 {
-		t.Errorf("whole again: %+v", back)
+	if step(0.2, true, v, 2*time.Hour); r.Progress != 1_007_200 {
+		t.Errorf("a rebuild that moves: %+v", r)
 	}
-	held, _ := moved.watch(g.at(0, false), verdict{state: unknown}, start.Add(3*time.Hour))
-	if held.Degraded != moved.Degraded {
-		t.Errorf("not understood: %+v", held)
+	if held := r; step(0, false, verdict{state: unknown}, 3*time.Hour) != held {
+		t.Errorf("not understood: %+v", r)
 	}
+	if step(0, false, v, 3*time.Hour); r.Progress != 0 || r.Degraded != 1_000_000 {
+		t.Errorf("a rebuild that was given up: %+v", r)
+	}
+	if step(0, false, verdict{state: redundant, known: true, tolerated: 1, design: 1}, 4*time.Hour); r.Degraded != 0 || r.Progress != 0 {
+		t.Errorf("whole again: %+v", r)
+	}
+}
+
+func TestAMemberThatWentAndCameBackIsAFailover(t *testing.T) {
+	r := newRig(t)
+	degraded := func(n string) { r.write("sys/block/md0/md/degraded", n+"\n") }
+	r.array("md0", "u0", "in_sync", "spare")
+	degraded("1")
+	r.run()
+	r.array("md0", "u0", "in_sync", "in_sync")
+	r.run()
+	if events := r.world.Host().Events.Observed(Failover); len(events) != 0 {
+		t.Errorf("the first sync of an array is one: %+v", events)
+	}
+	r.array("md0", "u0", "in_sync", "faulty")
+	degraded("1")
+	r.run()
+	r.restart()
+	r.array("md0", "u0", "in_sync", "in_sync")
+	r.run()
+	events := r.world.Host().Events.Observed(Failover)
+	if len(events) != 1 || events[0].Object != "mdraid/md0" || events[0].Detail["from"] != "sdb" {
+		t.Errorf("a disk that failed and was rebuilt: %+v", events)
+	}
+	r.write("sys/block/md0/md/array_state", "inactive\n")
+	r.run()
+	r.write("sys/block/md0/md/array_state", "clean\n")
+	r.run()
+	if events := r.world.Host().Events.Observed(Failover); len(events) != 1 {
+		t.Errorf("an array that failed has not survived anything: %+v", events)
+	}
+}
+
+func TestAScrubIsSeenToEnd(t *testing.T) {
+	const start = 1_000_000
+	r := record{}
+	step := func(at int64, running, ended bool) int64 {
+		g := &group.Group{Known: true, Sync: group.Sync{Scrubbing: running}, Scrub: group.Scrub{Possible: true, Ended: ended}}
+		r, _, _ = r.watch(g, verdict{state: redundant, known: true}, time.Unix(at, 0))
+		return r.Scrub
+	}
+	for _, c := range []struct {
+		name           string
+		at             int64
+		running, ended bool
+		want           int64
+	}{
+		{"one that ended before the agent came is of no known time", start, false, true, 0},
+		{"one that runs", start + 10, true, false, 0},
+		{"one that was stopped", start + 20, false, false, 0},
+		{"one that ran and ended between two looks", start + 30, false, true, start + 30},
+		{"nothing new", start + 40, false, true, start + 30},
+		{"the next", start + 50, true, false, start + 30},
+		{"its end", start + 60, false, true, start + 60},
+	} {
+		if got := step(c.at, c.running, c.ended); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// What members share, by "name=adapter/target/disk" words; a word that begins
+// with "-" is a member that is not active.
+func TestWhatMembersShareMakesThemWeak(t *testing.T) {
+	for _, c := range []struct {
+		name, once, now string
+		tolerated       int // without what is shared, where Needed is not set
+		want            string
+	}{
+		{"two ports of one card", "", "a=h1 b=h1", -1, "none 0/1 adapter"},
+		{"one port of a card of two is down", "a=h1 b=h1", "a=h1 -b=h1", -1, "lost 0/1"},
+		{"four paths over two adapters survive one of them", "", "a=h1 b=h1 c=h2 d=h2", -1, "redundant 1/1"},
+		{"one of four paths is down", "a=h1 b=h1 c=h2 d=h2", "-a=h1 b=h1 c=h2 d=h2", -1, "redundant 1/1"},
+		{"all paths of one adapter are down", "a=h1 b=h1 c=h2 d=h2", "-a=h1 -b=h1 c=h2 d=h2", -1, "lost 0/1 adapter"},
+		{"two adapters and one port of the storage", "", "a=h1/t1 b=h2/t1", -1, "none 0/1 target"},
+		{"what is not known is not shared", "", "a b", -1, "redundant 1/1"},
+		{"two halves of a mirror on one disk", "", "a=//sda b=//sda", 1, "none 0/1 disk"},
+		{"two of four members on one disk, of which two may fail", "", "a=//sda b=//sda c=//sdb d=//sdc", 2, "reduced 1/2 disk"},
+	} {
+		r := record{}
+		if c.once != "" {
+			r = r.learn(sharing(c.once, c.tolerated), Expect{})
+		}
+		g := sharing(c.now, c.tolerated)
+		v := judge(g, r.learn(g, Expect{}))
+		got := fmt.Sprintf("%s %d/%d", v.state, v.tolerated, v.design)
+		for _, domain := range v.shared {
+			got += " " + string(domain)
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func sharing(text string, survived int) *group.Group {
+	g := &group.Group{Kind: group.Multipath, Needed: 1}
+	if survived >= 0 {
+		g.Needed, g.Known, g.Tolerated, g.Design = 0, true, survived, survived
+	}
+	for word := range strings.FieldsSeq(text) {
+		name, domains, _ := strings.Cut(word, "=")
+		m := group.Member{ID: name, Name: name, Active: !strings.HasPrefix(name, "-"), Domains: map[group.Domain]string{}}
+		for i, domain := range strings.Split(domains, "/") {
+			m.Domains[[]group.Domain{group.Adapter, group.Target, group.Disk}[i]] = domain
+		}
+		g.Members = append(g.Members, m)
+	}
+	g.Expected = len(g.Members)
+	return g
 }
 
 func TestAHostWithoutAnythingRedundantIsNotApplicable(t *testing.T) {
@@ -306,11 +419,12 @@ func TestConformance(t *testing.T) {
 func TestValidation(t *testing.T) {
 	c := defaultConfig()
 	low, high := -1, 20_000
-	c.Repair = 0
+	c.Repair, c.Scrub = 0, -1
 	c.Expect = []Expect{{Object: "bond/bond0", Members: &low}, {Object: "bond/bond0", Spares: &high}, {Object: "bond0"}, {Object: "toaster/1"}}
 	c.Ignore = []string{"bond/[a"}
-	kinds := "mdraid, bond, team, nvme, multipath, fc, fc-target, iscsi, btrfs, zfs, route"
+	kinds := strings.Join(group.Kinds(), ", ")
 	want := "repair: must be above 0, not 0s\n" +
+		"scrub: must not be below 0\n" +
 		"expect[0].members: must be between 0 and 10000, not -1\n" +
 		"expect[1].spares: must be between 0 and 10000, not 20000\n" +
 		"expect[1].object: \"bond/bond0\" stands here twice\n" +

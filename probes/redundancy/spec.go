@@ -9,6 +9,7 @@ package redundancy
 import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/redundancy/group"
+	"hygiene_exporter/probes/redundancy/tool"
 )
 
 // The states of an object. Exactly one is in force.
@@ -41,7 +42,12 @@ var (
 	syncProgress     = number("sync_progress_timestamp_seconds", "When a running rebuild was last seen to get on, by the agent.")
 	degradedSince    = number("degraded_since_timestamp_seconds", "Since when fewer failures are survived than by design, as the agent saw it.")
 	repairDeadline   = number("repair_deadline_timestamp_seconds", "When full redundancy should be back: the configured time after it went, or after a rebuild last got on; only while it is not there.")
-	scrubErrors      = number("scrub_errors", "Differences that the last check found, as the kernel says.")
+	syncDeadline     = number("sync_deadline_timestamp_seconds", "When a running rebuild should have got on again: the configured time after it last did.")
+	scrubErrors      = number("scrub_errors", "Errors or differences that the last check of all data found, as the system says.")
+	lastScrub        = number("last_scrub_timestamp_seconds", "When the last check of all data ended, as the system says or the agent saw it.")
+	scrubDeadline    = number("scrub_deadline_timestamp_seconds", "When all data should have been checked again: the configured time after the last check, or after the object was first seen.")
+	writeCache       = number("write_cache_protected", "Whether what a controller has cached survives a loss of power, from the state of its battery or capacitor.")
+	observed         = number("observed_timestamp_seconds", "When the tool was asked that says what is known of the object.")
 	lastFailover     = number("last_failover_timestamp_seconds", "When another member took over, as the agent saw it.")
 	baselineRecorded = number("baseline_recorded_timestamp_seconds", "Since when the agent remembers the object.")
 
@@ -55,9 +61,9 @@ var (
 	memberErrors = member("member_errors", "Errors that the kernel has counted on the member.")
 	sharedDomain = &probes.Metric{
 		Name:   "hygiene_redundancy_shared_failure_domain",
-		Help:   "1 if members share something that can fail for all of them, from where the kernel says their devices are.",
+		Help:   "1 if members share a disk, adapter or target whose failure they would not survive, from where the kernel says their devices are.",
 		Labels: []string{probes.LabelObject, labelKind, probes.LabelOwner, "domain"},
-		Values: map[string][]string{labelKind: group.Kinds(), "domain": {"disk", "adapter"}},
+		Values: map[string][]string{labelKind: group.Kinds(), "domain": domains()},
 	}
 	unverifiable = &probes.Metric{
 		Name:   "hygiene_redundancy_unverifiable",
@@ -82,6 +88,13 @@ func member(name, help string) *probes.Metric {
 	return m
 }
 
+func domains() (all []string) {
+	for _, domain := range group.Domains() {
+		all = append(all, string(domain))
+	}
+	return all
+}
+
 func reasons() (all []string) {
 	for _, reason := range probes.Reasons() {
 		all = append(all, string(reason))
@@ -96,9 +109,11 @@ func Spec() probes.Spec {
 		Summary: "RAID arrays, bonds, storage paths and routes: how many more failures they survive, and whether anything vanished.",
 		Metrics: []*probes.Metric{
 			state, membersExpected, membersActive, membersMissing, sparesExpected, sparesAvailable,
-			tolerated, toleratedDesign, memberActive, memberErrors, syncRatio, syncProgress, degradedSince,
-			repairDeadline, scrubErrors, lastFailover, baselineRecorded, sharedDomain, unverifiable,
+			tolerated, toleratedDesign, memberActive, memberErrors, syncRatio, syncProgress, syncDeadline, degradedSince,
+			repairDeadline, lastScrub, scrubDeadline, scrubErrors, writeCache, lastFailover, baselineRecorded, sharedDomain,
+			observed, unverifiable,
 		},
-		Config: func() probes.Config { return defaultConfig() },
+		Config:   func() probes.Config { return defaultConfig() },
+		Commands: tool.Commands(),
 	}
 }

@@ -1,9 +1,8 @@
 package redundancy
 
 import (
-	"time"
+	"slices"
 
-	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/redundancy/group"
 )
 
@@ -16,6 +15,8 @@ type verdict struct {
 	known     bool // whether tolerated is
 	tolerated int
 	design    int
+	shared    []group.Domain // those whose failure alone takes down what members would survive
+	built     bool           // all members are active, and only what they share makes it weak
 }
 
 // judge measures a group by what is remembered of it.
@@ -33,12 +34,63 @@ func judge(g *group.Group, r record) verdict {
 	if g.Err != nil {
 		v.known = false
 	}
+	whole := v.known && v.active >= v.expected && v.tolerated >= v.design
+	v.share(g)
+	v.built = whole && v.tolerated < v.design
 	v.state = v.of(g)
 	return v
 }
 
-// degraded reports whether less is survived than should be.
-func (v verdict) degraded() bool { return v.known && v.tolerated < v.design || v.state == failed }
+// share takes in what members fail together.
+func (v *verdict) share(g *group.Group) {
+	if !v.known || v.tolerated < 1 {
+		return
+	}
+	by := v.tolerated
+	for _, domain := range group.Domains() {
+		n := survives(g, domain, by)
+		v.tolerated = min(v.tolerated, n)
+		if n == 0 || domain == group.Disk && n < by {
+			v.shared = append(v.shared, domain)
+		}
+	}
+}
+
+// survives returns how many domains of a kind may fail, when so many members may:
+// those with the most members fail first. A member whose domain is not known is
+// on its own.
+func survives(g *group.Group, domain group.Domain, members int) (n int) {
+	sizes := map[string]int{}
+	alone := 0
+	for _, m := range g.Members {
+		switch name := m.Domains[domain]; {
+		case !m.Active || m.Spare:
+		case name == "":
+			alone++
+		default:
+			sizes[name]++
+		}
+	}
+	all := slices.Repeat([]int{1}, alone)
+	for _, size := range sizes {
+		all = append(all, size)
+	}
+	slices.Sort(all)
+	slices.Reverse(all)
+	for _, size := range all {
+		if members -= size; members < 0 {
+			return n
+		}
+		n++
+	}
+	return n + max(0, members)
+}
+
+// degraded reports whether less is survived than once was or should be. What
+// was built weak is not degraded.
+func (v verdict) degraded() bool {
+	return v.known && v.tolerated < v.design && !v.built || v.state == failed
+}
 
 // of returns the state: the worst of what is true.
 func (v verdict) of(g *group.Group) string {
@@ -49,107 +101,16 @@ func (v verdict) of(g *group.Group) string {
 		return failed
 	case v.tolerated < v.design && g.Sync.Rebuilding:
 		return rebuilding
-	case v.tolerated < v.design && v.tolerated == 0:
+	case v.tolerated < v.design && v.tolerated == 0 && !v.built:
 		return lost
-	case v.tolerated < v.design:
+	case v.tolerated < v.design && v.tolerated > 0:
 		return reduced
 	case g.Doubt != nil:
 		return unknown
-	case v.design == 0:
+	case v.tolerated == 0:
 		return none
 	case g.Sync.Confirming:
 		return rebuilding
 	}
 	return redundant
-}
-
-// facts adds samples of one object.
-type facts struct {
-	result *probes.Result
-	object string
-	kind   string
-	owner  string
-}
-
-func (f facts) add(m *probes.Metric, value float64, more ...string) {
-	f.result.Add(m, value, append([]string{f.object, f.kind, f.owner}, more...)...)
-}
-
-func (f facts) at(m *probes.Metric, seconds int64) {
-	if seconds != 0 {
-		f.add(m, float64(seconds))
-	}
-}
-
-func (f facts) state(is string) {
-	for _, s := range states() {
-		f.add(state, truth(s == is), s)
-	}
-}
-
-func truth(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// group adds what is known of a group that was understood.
-func (f facts) group(g *group.Group, r record, v verdict) {
-	f.state(v.state)
-	f.add(membersExpected, float64(v.expected))
-	f.add(membersActive, float64(v.active))
-	f.add(membersMissing, float64(v.missing))
-	f.add(sparesExpected, float64(r.Spares))
-	f.add(sparesAvailable, float64(g.Spares))
-	f.add(toleratedDesign, float64(v.design))
-	if v.known {
-		f.add(tolerated, float64(v.tolerated))
-	}
-	if g.Sync.HasRatio {
-		f.add(syncRatio, g.Sync.Ratio)
-	}
-	if g.Scrubbed {
-		f.add(scrubErrors, g.ScrubErrors)
-	}
-	if g.Domain != "" {
-		f.add(sharedDomain, 1, g.Domain)
-	}
-	if g.Doubt != nil {
-		f.add(unverifiable, 1, string(probes.ReasonOf(g.Doubt)))
-	}
-	f.members(g, r, v)
-}
-
-// members adds what is known of each member, there or not.
-func (f facts) members(g *group.Group, r record, v verdict) {
-	seen := map[string]bool{}
-	for _, m := range g.Members {
-		if seen[m.Name] {
-			continue
-		}
-		seen[m.Name] = true
-		if !m.Spare {
-			f.add(memberActive, truth(m.Active), m.Name)
-		}
-		if m.Errors != nil {
-			f.add(memberErrors, *m.Errors, m.Name)
-		}
-	}
-	for _, name := range r.absent(g, v.missing) {
-		if !seen[name] {
-			seen[name] = true
-			f.add(memberActive, 0, name)
-		}
-	}
-}
-
-// times adds the instants of a record.
-func (f facts) times(r record, repair time.Duration) {
-	f.at(lastFailover, r.Failover)
-	f.at(degradedSince, r.Degraded)
-	f.at(syncProgress, r.Progress)
-	if r.Degraded != 0 {
-		f.at(repairDeadline, max(r.Degraded, r.Progress)+int64(repair/time.Second))
-	}
 }

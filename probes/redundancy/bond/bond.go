@@ -137,13 +137,12 @@ func (r Raw) Group(name string) group.Group {
 		g.Failed = "the bond is down"
 	}
 	identify(&g)
-	r.share(&g)
 	return g
 }
 
 // member judges one interface by its link alone.
 func (m Member) member() (group.Member, error) {
-	out := group.Member{ID: m.Attr["perm_hwaddr"], Name: m.Name, State: m.Attr["mii_status"]}
+	out := group.Member{ID: m.Attr["perm_hwaddr"], Name: m.Name, State: m.Attr["mii_status"], Domains: group.In(group.Adapter, m.Adapter)}
 	if n, err := strconv.ParseFloat(m.Attr["link_failure_count"], 64); err == nil && n >= 0 {
 		out.Errors = &n
 	}
@@ -207,18 +206,4 @@ func identify(g *group.Group) {
 		}
 	}
 	g.Sort()
-}
-
-// share notes that all members are on one card.
-func (r Raw) share(g *group.Group) {
-	if len(r.Members) < 2 || r.Members[0].Adapter == "" {
-		return
-	}
-	for _, m := range r.Members[1:] {
-		if m.Adapter != r.Members[0].Adapter {
-			return
-		}
-	}
-	g.Domain = "adapter"
-	g.Note("All members are on the card %s.", path.Base(r.Members[0].Adapter))
 }

@@ -4,9 +4,11 @@
 package group
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"hygiene_exporter/probes"
 )
@@ -23,12 +25,19 @@ const (
 	ISCSI     = "iscsi"
 	Btrfs     = "btrfs"
 	ZFS       = "zfs"
+	Bcachefs  = "bcachefs"
+	Enclosure = "enclosure"
+	IB        = "infiniband"
 	Route     = "route"
+	DNS       = "dns"
+	Time      = "time"
 )
 
 // Kinds lists all kinds.
 func Kinds() []string {
-	return []string{MDRaid, Bond, Team, NVMe, Multipath, FC, FCTarget, ISCSI, Btrfs, ZFS, Route}
+	return []string{
+		MDRaid, Bond, Team, NVMe, Multipath, FC, FCTarget, ISCSI, Btrfs, ZFS, Bcachefs, Enclosure, IB, Route, DNS, Time,
+	}
 }
 
 // A Group is one redundant thing as the host shows it now.
@@ -57,12 +66,16 @@ type Group struct {
 	// host with one default route: it is reported only if there should be more.
 	Ordinary bool
 
-	Sync        Sync
-	Current     string // the member in use where only one is; a change is a failover
-	Scrubbed    bool   // ScrubErrors is the result of a scrub
-	ScrubErrors float64
-	Domain      string // what several members share, so that it can fail all of them: "disk"
-	Notes       []string
+	// Partial says that the kernel tells only a part of what a tool knows, so
+	// that the reading of a tool goes before this one.
+	Partial bool
+
+	Sync       Sync
+	Scrub      Scrub
+	Current    string    // the member in use where only one is; a change is a failover
+	WriteCache *bool     // whether what is cached survives a loss of power; nil: no cache, or unknown
+	Observed   time.Time // when a tool said this; zero for what is read in every run
+	Notes      []string
 }
 
 // A Member is one part of a group.
@@ -73,6 +86,34 @@ type Member struct {
 	Spare  bool // stands by; counts neither as expected nor as active
 	Errors *float64
 	State  string // the words of the system
+
+	// Domains holds what the member shares with others of the same value, so
+	// that it fails with them, by what it is. Empty values are not known.
+	Domains map[Domain]string
+}
+
+// A Domain is something that members may share and that can fail for all of
+// them.
+type Domain string
+
+// The domains. Two members on one disk are a mistake; two on one adapter or
+// behind one port of a storage system are often what was bought.
+const (
+	Disk    Domain = "disk"
+	Adapter Domain = "adapter" // a host bus adapter or network card
+	Target  Domain = "target"  // a port of the storage system
+)
+
+// Domains lists all domains.
+func Domains() []Domain { return []Domain{Disk, Adapter, Target} }
+
+// Scrub is what is known of reading everything to find what has rotted.
+type Scrub struct {
+	Possible bool      // such groups can be scrubbed, so that there is a deadline
+	Last     time.Time // end of the last whole one; zero if the system does not keep it
+	Ended    bool      // the last thing that the system did was a scrub, to its end
+	Counted  bool      // Errors is the result of a scrub
+	Errors   float64
 }
 
 // Sync is what a group does to its members' data.
@@ -116,6 +157,32 @@ func (g *Group) Doubted(reason probes.Reason, format string, args ...any) {
 	if g.Doubt == nil {
 		g.Doubt = probes.Because(reason, fmt.Errorf(format, args...))
 	}
+}
+
+// In returns the domain map of a member that lies in one domain only.
+func In(domain Domain, name string) map[Domain]string {
+	if name == "" {
+		return nil
+	}
+	return map[Domain]string{domain: name}
+}
+
+// Refined returns what is known of a group of which the kernel told a part and a
+// tool the rest. What the kernel says of its failure now is newer than the tool;
+// without an answer of the tool, what the kernel says is doubted for its reason.
+func (g Group) Refined(by Group) Group {
+	if by.Err != nil {
+		if g.Err == nil {
+			g.Doubt = by.Err
+		}
+		return g
+	}
+	if g.Failed != "" && by.Failed == "" {
+		by.Failed = g.Failed
+	}
+	by.ID = cmp.Or(by.ID, g.ID)
+	by.Notes = append(slices.Clone(g.Notes), by.Notes...)
+	return by
 }
 
 // Sort brings the members into the order of their names.

@@ -68,7 +68,6 @@ type array struct {
 	level     string
 	current   map[int]bool // slots with a member whose data are current
 	filled    map[int]bool // slots with a member
-	disks     []string     // of current members
 	patchy    int          // current members with blocks that they do not have
 	journals  int
 	rebuildOn string
@@ -78,7 +77,7 @@ type array struct {
 func (a *array) member(d Device) {
 	words := strings.Split(d.Attr["state"], ",")
 	has := func(word string) bool { return slices.Contains(words, word) }
-	m := group.Member{ID: d.Name, Name: d.Name, State: d.Attr["state"]}
+	m := group.Member{ID: d.Name, Name: d.Name, State: d.Attr["state"], Domains: group.In(group.Disk, d.Disk)}
 	if n, err := strconv.ParseFloat(d.Attr["errors"], 64); err == nil {
 		m.Errors = &n
 	}
@@ -107,7 +106,6 @@ func (a *array) member(d Device) {
 	default:
 		m.Active, m.Spare = true, a.current[slot]
 		a.current[slot], a.filled[slot] = true, true
-		a.disks = append(a.disks, d.Disk)
 		if d.Attr["bad_blocks"] != "" {
 			a.patchy++
 			a.Note("Member %s lacks some blocks, see its bad_blocks.", d.Name)
@@ -175,42 +173,12 @@ func (a *array) journal(r Raw) {
 	}
 }
 
-// weaken takes in what makes members less independent than they look. It never
-// turns what works into something that has failed.
+// weaken takes in blocks that a member does not have. It never turns what works
+// into something that has failed.
 func (a *array) weaken() {
-	if !a.Known || a.Tolerated <= 0 {
-		return
+	if a.Known && a.Tolerated > 0 {
+		a.Tolerated = max(0, a.Tolerated-a.patchy)
 	}
-	survived := a.Tolerated
-	a.Tolerated = max(0, a.Tolerated-a.patchy)
-	weights := map[string]int{}
-	for _, disk := range a.disks {
-		if disk != "" {
-			weights[disk]++
-		}
-	}
-	var shared []int
-	for disk, n := range weights {
-		shared = append(shared, n)
-		if n > 1 {
-			a.Domain = "disk"
-			a.Note("%d members lie on the disk %s.", n, disk)
-		}
-	}
-	if a.Domain == "" {
-		return
-	}
-	slices.Sort(shared)
-	slices.Reverse(shared)
-	lost, disks := 0, 0
-	for _, n := range shared {
-		if lost += n; lost > survived {
-			break
-		}
-		disks++
-	}
-	a.Tolerated = min(a.Tolerated, disks)
-	slices.Sort(a.Notes)
 }
 
 // sync takes in what the array does now.
@@ -237,11 +205,20 @@ func (a *array) sync(attr map[string]string) {
 			a.Sync.HasRatio, a.Sync.Ratio = true, min(1, n/of)
 		}
 	}
-	// Swap on raid1 and raid10 makes differences that mean nothing; see md(4).
+	a.scrub(attr)
+}
+
+// scrub takes in what is known of the last check. The kernel begins the next one
+// at sync_min: behind one that was stopped, that is where it stopped.
+func (a *array) scrub(attr map[string]string) {
 	last := attr["last_sync_action"]
-	if (last == "check" || last == "repair") && slices.Contains([]string{"raid4", "raid5", "raid6"}, a.level) {
+	checked := last == "check" || last == "repair"
+	a.Scrub.Possible = !a.striped() && a.level != "faulty" && a.level != "multipath" && a.level != ""
+	a.Scrub.Ended = checked && !a.Sync.Scrubbing && attr["sync_min"] == "0"
+	// Swap on raid1 and raid10 makes differences that mean nothing; see md(4).
+	if checked && slices.Contains([]string{"raid4", "raid5", "raid6"}, a.level) {
 		if n, err := strconv.ParseFloat(attr["mismatch_cnt"], 64); err == nil && n >= 0 {
-			a.Scrubbed, a.ScrubErrors = true, n
+			a.Scrub.Counted, a.Scrub.Errors = true, n
 		}
 	}
 }

@@ -50,8 +50,8 @@ func brief(g group.Group) string {
 		{g.Sync.Confirming, "resync"},
 		{g.Sync.Scrubbing, "check"},
 		{g.Sync.HasRatio, fmt.Sprintf("%.2f", g.Sync.Ratio)},
-		{g.Domain != "", g.Domain},
-		{g.Scrubbed, fmt.Sprintf("mismatches=%g", g.ScrubErrors)},
+		{g.Scrub.Ended, "checked"},
+		{g.Scrub.Counted, fmt.Sprintf("mismatches=%g", g.Scrub.Errors)},
 	} {
 		if more.is {
 			text += " " + more.word
@@ -90,10 +90,10 @@ func TestArrays(t *testing.T) {
 		"a replacement beside what it replaces":        {"level=raid1 raid_disks=2 degraded=0 sync_action=recover a:0:in_sync,want_replacement b:1:in_sync c:0:replacement", "1/1 2/2 rebuilding"},
 		"a raid5 with its journal":                     {"level=raid5 raid_disks=3 degraded=0 consistency_policy=journal a:0:in_sync b:1:in_sync c:2:in_sync j:journal:in_sync,journal", "1/1 3/3"},
 		"a raid5 whose journal failed":                 {"level=raid5 raid_disks=3 degraded=0 consistency_policy=journal a:0:in_sync b:1:in_sync c:2:in_sync j:journal:faulty,journal", "0/1 3/3"},
-		"two members on one disk":                      {"level=raid1 raid_disks=2 degraded=0 a1:0:in_sync:sda a2:1:in_sync:sda", "0/1 2/2 disk"},
-		"two of four members of a raid6 on one disk":   {"level=raid6 raid_disks=4 degraded=0 a1:0:in_sync:sda a2:1:in_sync:sda b:2:in_sync c:3:in_sync", "1/2 4/4 disk"},
 		"blocks that one member lacks":                 {"level=raid1 raid_disks=2 degraded=0 a:0:in_sync:bad b:1:in_sync", "0/1 2/2"},
 		"differences after a check":                    {"level=raid6 raid_disks=4 degraded=0 last_sync_action=check mismatch_cnt=8 a:0:in_sync b:1:in_sync c:2:in_sync d:3:in_sync", "2/2 4/4 mismatches=8"},
+		"a check that went to its end":                 {"level=raid1 raid_disks=2 degraded=0 last_sync_action=check sync_min=0 a:0:in_sync b:1:in_sync", "1/1 2/2 checked"},
+		"a check that was stopped":                     {"level=raid1 raid_disks=2 degraded=0 last_sync_action=check sync_min=1024 a:0:in_sync b:1:in_sync", "1/1 2/2"},
 		"differences on a raid1 mean nothing":          {"level=raid1 raid_disks=2 degraded=0 last_sync_action=check mismatch_cnt=128 a:0:in_sync b:1:in_sync", "1/1 2/2"},
 		"a bay for 32 disks with four":                 {"level=raid1 raid_disks=32 degraded=28 a:0:in_sync b:1:in_sync c:2:in_sync d:3:in_sync", "3/31 4/32"},
 		"an array inside a container":                  {"level=raid1 metadata_version=external:/md127/0 raid_disks=2 degraded=0 a:0:in_sync b:1:in_sync", "1/1 2/2"},

@@ -131,7 +131,7 @@ func attributes(files *rootfs.FS, name string) (Raw, error) {
 	raw := Raw{Attr: map[string]string{}}
 	for _, attr := range []string{
 		"array_state", "level", "metadata_version", "raid_disks", "degraded", "sync_action", "sync_completed",
-		"last_sync_action", "mismatch_cnt", "layout", "consistency_policy", "uuid",
+		"last_sync_action", "mismatch_cnt", "sync_min", "layout", "consistency_policy", "uuid",
 	} {
 		if text := dir.Attr(attr); text != "" {
 			raw.Attr[attr] = text
