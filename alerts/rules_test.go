@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,7 +24,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // cases holds, for each alert, facts on which it fires and the closest facts on
 // which it does not.
 func cases() map[string]struct{ fires, silent string } {
-	return map[string]struct{ fires, silent string }{
+	all := redundancyCases()
+	maps.Copy(all, map[string]struct{ fires, silent string }{
 		"HygieneCertificateExpired": {
 			fires: `
 				hygiene_certificate_not_after_timestamp_seconds{object="/etc/ssl/a.pem", slot="leaf", owner="web"} now
@@ -119,7 +121,8 @@ func cases() map[string]struct{ fires, silent string } {
 				hygiene_series_truncated{name="port"} 0`,
 			silent: `hygiene_series_truncated{name="certificate"} 0`,
 		},
-	}
+	})
+	return all
 }
 
 func TestEveryRuleHasItsCases(t *testing.T) {

@@ -96,13 +96,6 @@ func bound(g *group.Group, members int) int {
 	return min(survives(g, group.Adapter, members), survives(g, group.Target, members))
 }
 
-// accept takes what the group shows for what there should be.
-func (r record) accept(g *group.Group) record {
-	r.Members, r.Empty = g.Present(), max(0, g.Expected-g.Present())
-	r.Names, r.Spares, r.Bound, r.Design = names(g), g.Spares, 0, 0
-	return r.learn(g, Expect{})
-}
-
 // names encodes the members of a group.
 func names(g *group.Group) string {
 	var lines []string

@@ -78,7 +78,7 @@ func (a *archive) program(path, as string) error {
 	a.add(as, 0o755, data)
 	libraries, err := exec.Command("ldd", path).Output() //nolint:noctx // it ends
 	if err != nil {
-		return nil // a static program
+		return nil //nolint:nilerr // a static program
 	}
 	for _, m := range library.FindAllStringSubmatch(string(libraries), -1) {
 		data, err := os.ReadFile(m[1])
@@ -144,7 +144,7 @@ func depends(path string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	section := file.Section(".modinfo")
 	if section == nil {
 		return nil, fmt.Errorf("%s has no .modinfo", path)

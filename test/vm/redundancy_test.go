@@ -17,13 +17,6 @@ import (
 	"time"
 )
 
-// want is what the agent must say after each step: the state, then how many
-// failures are tolerated of how many by design, then how many members are
-// active of how many expected, and how many are missing.
-func want() map[string]map[string]string {
-	return map[string]map[string]string{}
-}
-
 var sample = regexp.MustCompile(`^fact (\w+)\{(.*)\} (\S+)$`)
 
 // seen collects the same of what the machine printed.

@@ -145,7 +145,7 @@ func (l *Line) Group() (group.Group, bool) {
 		if strings.Contains(m.Flags, "S") && !failed {
 			spare++
 		}
-		g.Members = append(g.Members, group.Member{ID: m.Name, Name: m.Name, Active: !aside && !failed, Spare: aside || failed, State: m.Flags})
+		g.Members = append(g.Members, group.Member{ID: m.Name, Name: m.Name, Active: !aside && !failed && l.State != "inactive", Spare: aside || failed, State: m.Flags})
 	}
 	g.Spares = spare
 	l.rebuilt(&g)

@@ -56,7 +56,7 @@ md126 : active raid1 sdn[1] sdm[0]
 unused devices: <none>
 `,
 			want: map[string]string{
-				"md9": "? 1/0 failed",
+				"md9": "? 0/0 failed",
 				"md0": "1/1 2/2", "md1": "0/1 1/2 rebuilding 0.13", "md2": "1/1 3/3 spares=1 resync", "md3": "0/1 3/4",
 				"md4": "0/0 2/2", "md5": "0/0 1/1 failed", "md6": "2/2 4/4 check 0.01", "md7": "1/1 2/2 resync",
 				"md8": "0/1 2/4", "md126": "1/1 2/2",

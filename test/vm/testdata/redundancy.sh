@@ -101,7 +101,6 @@ facts one
 
 fast
 idle md1
-try mdadm /dev/md5 --fail /dev/loop4
 try mdadm /dev/md6 --fail /dev/loop7
 try mdadm /dev/md10 --fail /dev/loop12
 try mdadm --stop /dev/md11
