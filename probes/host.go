@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"hygiene_exporter/probes/internal/rootfs"
@@ -52,6 +53,11 @@ type NetlinkRequest struct {
 	Protocol int    // such as NETLINK_SOCK_DIAG
 	Type     uint16 // message type
 	Payload  []byte
+
+	// Namespace is the network namespace that is asked, such as an open
+	// /proc/<pid>/ns/net; nil means that of the agent. Entering another one
+	// needs CAP_SYS_ADMIN.
+	Namespace *os.File
 }
 
 // A NetlinkMessage is one message of the answer, without its header.

@@ -28,7 +28,8 @@ const (
 // errInterrupted says that the dump changed while the kernel made it.
 var errInterrupted = errors.New("the dump changed while it was made")
 
-// Kernel is the kernel of the network namespace that the agent lives in.
+// Kernel is the kernel that the agent runs on. It answers for the network
+// namespace that the agent lives in, unless a request names another one.
 type Kernel struct{}
 
 var _ probes.Netlink = Kernel{}
@@ -64,7 +65,7 @@ func ask(ctx context.Context, request probes.NetlinkRequest) ([]probes.NetlinkMe
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c, err := dial(request.Protocol)
+	c, err := dialIn(request.Namespace, request.Protocol)
 	if err != nil {
 		return nil, err
 	}

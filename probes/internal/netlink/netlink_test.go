@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -85,6 +86,13 @@ func TestErrors(t *testing.T) {
 	unknown := links()
 	unknown.Type = 0xfffe
 	own := errors.New("enough")
+	elsewhere := links()
+	file, err := os.Open("netlink.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	elsewhere.Namespace = file
 	for _, test := range []struct {
 		name    string
 		ctx     context.Context
@@ -94,6 +102,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{"a protocol that does not exist is unsupported", t.Context(), probes.NetlinkRequest{Protocol: 200}, unix.EPROTONOSUPPORT, probes.Other},
 		{"the kernel's refusal is its error", t.Context(), unknown, unix.EOPNOTSUPP, probes.Unsupported},
+		{"what is no namespace cannot be entered", t.Context(), elsewhere, unix.EINVAL, probes.Other},
 		{"a cancelled dump ends", cancelled, links(), context.Canceled, probes.Other},
 		{"a dump obeys its deadline", late, links(), context.DeadlineExceeded, probes.Timeout},
 		{"the caller's error ends the dump", t.Context(), links(), own, probes.Other},
