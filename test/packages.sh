@@ -17,6 +17,13 @@ if [ ! -e $policy ]; then
 	chmod 755 $policy
 	trap 'rm -f $policy' EXIT
 fi
+# inn2 cannot be installed on a host without a domain, so it is told one.
+INNCONF=$(mktemp)
+export INNCONF
+printf '%s\n' 'domain: example.test' 'mta: "/bin/false"' 'hismethod: hisv6' 'enableoverview: false' \
+	'pathnews: /usr/lib/news' 'pathdb: /var/lib/news' 'pathetc: /etc/news' 'pathspool: /var/spool/news' >"$INNCONF"
+chmod 644 "$INNCONF"
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq -o DPkg::Lock::Timeout=600 update
 apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "${missing[@]}"
+rm -f "$INNCONF"

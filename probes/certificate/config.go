@@ -26,6 +26,10 @@ type Config struct {
 	MaxFiles int `yaml:"max_files"`
 	// A file with more certificates than this, and no leaf, is a trust store: it is counted and not listed.
 	TrustStoreSize int `yaml:"trust_store_size"`
+	// Servers whose certificates are inspected over the network.
+	Endpoints []Endpoint `yaml:"endpoints"`
+	// How servers are inspected.
+	Handshakes Handshakes `yaml:"handshakes"`
 }
 
 // A Source is a set of files with one owner and one policy.
@@ -117,6 +121,7 @@ func defaultConfig() *Config {
 		MaxFileSize:    4 << 20,
 		MaxFiles:       50_000,
 		TrustStoreSize: 20,
+		Handshakes:     defaultHandshakes(),
 		Sources:        []Source{{Name: "system", Optional: true, Paths: wellKnown(), Exclude: notOurs()}},
 	}
 }
@@ -150,7 +155,7 @@ func notOurs() []string {
 
 // Validate returns everything that is wrong with the section.
 func (c *Config) Validate() error {
-	errs := []error{c.Settings.Validate()}
+	errs := []error{c.Settings.Validate(), validateEndpoints(c.Endpoints), probes.At("handshakes", c.Handshakes.validate())}
 	for _, limit := range []struct {
 		key   string
 		value int64

@@ -73,14 +73,7 @@ func (s *Source) describe(p part, key privateKey, trustStoreSize int) facts {
 	f := facts{verdicts: map[string]tally{}}
 	for i, c := range b.Certificates {
 		slot := names[i]
-		labels := []string{object, slot, s.Owner} // one for all, because there can be many files
-		r.AddTime(notBefore, c.NotBefore, labels...)
-		r.AddTime(notAfter, c.NotAfter, labels...)
-		if d, ok := s.deadlines(c, slot); ok {
-			r.AddTime(due, d.due, labels...)
-			r.AddTime(overdue, d.overdue, labels...)
-			r.AddTime(critical, d.critical, labels...)
-		}
+		s.validity(&r, object, slot, c)
 		r.Add(info, 1, object, slot, s.Owner, c.Subject, c.Issuer, c.Serial, c.Fingerprint, c.Key, c.Signature, nameList(c.Names))
 		verdicts := judge(p, names, i, key)
 		for _, name := range findings() {
@@ -100,6 +93,18 @@ func (s *Source) describe(p part, key privateKey, trustStoreSize int) facts {
 	return f
 }
 
+// validity adds the dates and deadlines of a certificate.
+func (s *Source) validity(r *probes.Result, object, slot string, c bundle.Certificate) {
+	labels := []string{object, slot, s.Owner} // one for all, because there can be many files
+	r.AddTime(notBefore, c.NotBefore, labels...)
+	r.AddTime(notAfter, c.NotAfter, labels...)
+	if d, ok := s.deadlines(c, slot); ok {
+		r.AddTime(due, d.due, labels...)
+		r.AddTime(overdue, d.overdue, labels...)
+		r.AddTime(critical, d.critical, labels...)
+	}
+}
+
 // isTrustStore reports whether a bundle is a set of roots that nobody here
 // renews one by one.
 func isTrustStore(b bundle.Bundle, names []string, size int) bool {
@@ -111,8 +116,8 @@ func isTrustStore(b bundle.Bundle, names []string, size int) bool {
 // successor is as it should be; a policy of the source's own gives them some.
 func (s *Source) deadlines(c bundle.Certificate, slot string) (deadlines, bool) {
 	switch {
-	case c.NotAfter.IsZero():
-		return deadlines{}, false // it never ends
+	case c.NotAfter.IsZero(), strings.HasPrefix(slot, spare):
+		return deadlines{}, false // it never ends, or nobody minds
 	case strings.HasPrefix(slot, "leaf"), s.Renew != (Renew{}):
 		return s.Renew.deadlines(c), true
 	case strings.HasPrefix(slot, "chain"):

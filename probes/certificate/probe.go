@@ -15,14 +15,16 @@ const memoryVersion = 1
 
 // place is what is remembered of an object that held certificates.
 type place struct {
-	Mount string `json:"mount"`          // the mount point it was on
-	File  string `json:"file,omitempty"` // the store whose entry it is, or the kubeconfig that names it
+	Mount string `json:"mount"`           // the mount point it was on
+	File  string `json:"file,omitempty"`  // the store whose entry it is, or the kubeconfig that names it
+	Shown string `json:"shown,omitempty"` // what a server showed last; see dates
 }
 
-// probe looks at the files of all sources.
+// probe looks at the files of all sources, and at endpoints.
 type probe struct {
-	config *Config
-	host   probes.Host
+	config  *Config
+	host    probes.Host
+	servers *servers
 
 	memory *memory.Memory[place]
 	loaded bool
@@ -32,21 +34,24 @@ type probe struct {
 }
 
 func newProbe(c *Config, host probes.Host) *probe {
-	return &probe{config: c, host: host, files: map[string]*file{}}
+	return &probe{config: c, host: host, servers: newServers(c, host), files: map[string]*file{}}
 }
 
-// Run looks at every file of every source.
+// Run looks at every file of every source, and tells what endpoints showed last.
 func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 	p.run++
 	s := newScan(p, time.Now())
 	if err := p.remember(); err != nil {
 		s.result.Fault(probes.HostObject, fmt.Errorf("what was seen earlier is not known: %w", err))
 	}
+	p.servers.begin(ctx, s.now)
 	for i := range p.config.Sources {
 		if err := s.source(ctx, &p.config.Sources[i]); err != nil {
 			return probes.Result{}, err
 		}
 	}
+	p.servers.wait(ctx)
+	s.endpoints()
 	s.absent()
 	s.count()
 	p.size = len(s.result.Samples)

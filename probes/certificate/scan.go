@@ -206,13 +206,7 @@ func (s *scan) note(name, object string, at place) {
 
 // add adds the facts of a part of a file.
 func (s *scan) add(source *Source, p *part) {
-	for check, count := range p.facts.verdicts {
-		sum := s.counts[check]
-		for i := range sum {
-			sum[i] += count[i]
-		}
-		s.counts[check] = sum
-	}
+	s.tell(p.facts.verdicts)
 	if p.facts.trustStore {
 		source.count(&s.result, p.object, p.bundle, s.now)
 		return

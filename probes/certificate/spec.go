@@ -5,7 +5,10 @@
 // be so and never taken for fine.
 package certificate
 
-import "hygiene_exporter/probes"
+import (
+	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/endpoint"
+)
 
 const slotHelp = "leaf, chain1 and so on behind it, or the start of the hash of the subject in a bundle without a leaf"
 
@@ -60,6 +63,78 @@ var (
 	}
 )
 
+// Facts of servers.
+var (
+	lastSeen = &probes.Metric{
+		Name:   "hygiene_certificate_endpoint_last_seen_timestamp_seconds",
+		Help:   "When the endpoint showed its certificates last, from the clock of this host.",
+		Labels: []string{probes.LabelObject, probes.LabelOwner},
+	}
+	staleMetric = &probes.Metric{
+		Name:   "hygiene_certificate_stale",
+		Help:   "Whether the dates of the endpoint are those of an earlier inspection, because the last one showed none.",
+		Labels: []string{probes.LabelObject, probes.LabelOwner},
+	}
+	endpointFailure = &probes.Metric{
+		Name: "hygiene_certificate_endpoint_failure",
+		Help: "The step at which the inspection of an endpoint failed, from the handshake, 1 while it does; " +
+			"in the stage verify, why its certificates are not trusted. The address is there when all of them are inspected.",
+		Labels: []string{probes.LabelObject, "address", "stage", "reason", probes.LabelOwner},
+		Values: map[string][]string{"stage": stages(), "reason": failureReasons()},
+	}
+	verifiedMetric = &probes.Metric{
+		Name:   "hygiene_certificate_verified",
+		Help:   "Whether a client that trusts the authorities of the endpoint, and asks for its name, would accept its certificates, from their verification.",
+		Labels: []string{probes.LabelObject, "address", probes.LabelOwner},
+	}
+	trustedUntil = &probes.Metric{
+		Name:   "hygiene_certificate_trusted_until_timestamp_seconds",
+		Help:   "When clients cease to accept what the endpoint shows now: the end of the chain that lasts longest, from its verification.",
+		Labels: []string{probes.LabelObject, probes.LabelOwner},
+	}
+	tlsInfo = &probes.Metric{
+		Name:   "hygiene_certificate_tls_info",
+		Help:   "Version and cipher that the endpoint chose, from the handshake; always 1.",
+		Labels: []string{probes.LabelObject, "address", "version", "cipher", probes.LabelOwner},
+	}
+	ocspStatus = &probes.Metric{
+		Name: "hygiene_certificate_ocsp_status",
+		Help: "What is known of a revocation, from the response that the endpoint staples, from its responder or from its revocation list; always 1. " +
+			"Unverified is a response that cannot be believed, stale one whose time is over.",
+		Labels: []string{probes.LabelObject, "source", "status", probes.LabelOwner},
+		Values: map[string][]string{"source": {stapled, responder, crlSource}, "status": statuses()},
+	}
+	ocspNextUpdate = &probes.Metric{
+		Name:   "hygiene_certificate_ocsp_next_update_timestamp_seconds",
+		Help:   "Until when the response about a revocation counts, from the response.",
+		Labels: []string{probes.LabelObject, "source", probes.LabelOwner},
+	}
+)
+
+func stages() (names []string) {
+	for _, stage := range endpoint.Stages() {
+		names = append(names, string(stage))
+	}
+	return names
+}
+
+func failureReasons() (names []string) {
+	for _, reason := range probes.Reasons() {
+		names = append(names, string(reason))
+	}
+	for _, class := range endpoint.Classes() {
+		names = append(names, string(class))
+	}
+	return names
+}
+
+func statuses() (names []string) {
+	for _, status := range endpoint.OCSPStatuses() {
+		names = append(names, string(status))
+	}
+	return names
+}
+
 func instant(name, help string) *probes.Metric {
 	return &probes.Metric{
 		Name:   "hygiene_certificate_" + name + "_timestamp_seconds",
@@ -72,10 +147,11 @@ func instant(name, help string) *probes.Metric {
 func Spec() probes.Spec {
 	return probes.Spec{
 		Name:    "certificate",
-		Summary: "Certificates in files: when they expire, whether they are renewed in time, and what is wrong with them.",
+		Summary: "Certificates in files and at endpoints: when they expire, whether they are renewed in time, and what is wrong with them.",
 		Metrics: []*probes.Metric{
 			notBefore, notAfter, due, overdue, critical, info, finding, findingCounts,
 			trustStore, crlNextUpdate, sourceSuccess, sourceObjects,
+			lastSeen, staleMetric, endpointFailure, verifiedMetric, trustedUntil, tlsInfo, ocspStatus, ocspNextUpdate,
 		},
 		Config: func() probes.Config { return defaultConfig() },
 	}

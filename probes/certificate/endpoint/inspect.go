@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,31 +30,39 @@ type Inspector struct {
 	Now func() time.Time
 }
 
-// maxAddresses bounds the addresses of one name that are inspected.
-const maxAddresses = 32
+// What is inspected of the addresses of one name, in all and at a time.
+const (
+	maxAddresses = 32
+	atATime      = 4
+)
 
-// Inspect reports what the server of a target shows, within the timeout of the
-// target.
+// Inspect reports what the server of a target shows, by its first address that
+// answers or, with All, by each.
 func Inspect(ctx context.Context, dial Dial, t Target) Report {
 	return Inspector{Dial: dial}.Inspect(ctx, t)
 }
 
-// Inspect reports what the server of a target shows, within the timeout of the
-// target.
+// Inspect reports what the server of a target shows. Finding its addresses, and
+// each of them, may take the timeout of the target.
 func (i Inspector) Inspect(ctx context.Context, t Target) Report {
 	r := Report{Target: t}
 	t = t.withDefaults()
-	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
-	defer cancel()
 	addresses, err := i.addresses(ctx, t)
 	if err != nil {
 		r.Servers = []Server{{Failure: fail(DNS, err)}}
 		return r
 	}
 	r.Servers = make([]Server, len(addresses))
-	var wg sync.WaitGroup
+	var (
+		wg    sync.WaitGroup
+		seats = make(chan struct{}, atATime)
+	)
 	for n, address := range addresses {
-		wg.Go(func() { r.Servers[n] = i.server(ctx, t, address) })
+		seats <- struct{}{}
+		wg.Go(func() {
+			r.Servers[n] = i.server(ctx, t, address)
+			<-seats
+		})
 	}
 	wg.Wait()
 	return r
@@ -91,6 +100,8 @@ func (i Inspector) addresses(ctx context.Context, t Target) ([]string, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
+	defer cancel()
 	found, err := lookup(ctx, host)
 	switch {
 	case err != nil:
@@ -102,7 +113,9 @@ func (i Inspector) addresses(ctx context.Context, t Target) ([]string, error) {
 	}
 	addresses := make([]string, 0, len(found))
 	for _, address := range found {
-		addresses = append(addresses, net.JoinHostPort(address.Unmap().String(), port))
+		if a := net.JoinHostPort(address.Unmap().String(), port); !slices.Contains(addresses, a) {
+			addresses = append(addresses, a)
+		}
 	}
 	return addresses, nil
 }
@@ -110,6 +123,8 @@ func (i Inspector) addresses(ctx context.Context, t Target) ([]string, error) {
 // server inspects one address. What parses the words of a stranger may have a
 // bug; it must not end the agent.
 func (i Inspector) server(ctx context.Context, t Target, address string) (s Server) {
+	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
+	defer cancel()
 	s.Address = address
 	stage := Connect
 	defer func() {

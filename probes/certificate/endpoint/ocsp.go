@@ -32,12 +32,13 @@ type OCSPStatus string
 const (
 	Good       OCSPStatus = "good"
 	Revoked    OCSPStatus = "revoked"
-	Unknown    OCSPStatus = "unknown"    // to the responder
+	Unknown    OCSPStatus = "unknown"    // to the responder, or to us because nobody could be asked; see Err
+	Stale      OCSPStatus = "stale"      // it was good, and the time for which the responder said so is over
 	Unverified OCSPStatus = "unverified" // the response cannot be believed; see Err
 )
 
 // OCSPStatuses lists the closed set.
-func OCSPStatuses() []OCSPStatus { return []OCSPStatus{Good, Revoked, Unknown, Unverified} }
+func OCSPStatuses() []OCSPStatus { return []OCSPStatus{Good, Revoked, Unknown, Stale, Unverified} }
 
 var (
 	errNoIssuer  = probes.Because(probes.NotFound, errors.New("the issuer that could verify the response is not known"))
@@ -52,7 +53,7 @@ const maxAhead = 5 * time.Minute
 func readOCSP(raw []byte, sent []*x509.Certificate, issuer *x509.Certificate, now time.Time) *OCSP {
 	o := &OCSP{Raw: bytes.Clone(raw), Status: Unverified}
 	if issuer == nil || len(sent) == 0 {
-		o.Err = errNoIssuer
+		o.Status, o.Err = Unknown, errNoIssuer // it may be right
 		return o
 	}
 	response, err := ocsp.ParseResponseForCert(raw, sent[0], issuer)
@@ -66,6 +67,9 @@ func readOCSP(raw []byte, sent []*x509.Certificate, issuer *x509.Certificate, no
 	switch response.Status {
 	case ocsp.Good:
 		o.Status = Good
+		if !response.NextUpdate.IsZero() && now.After(response.NextUpdate) {
+			o.Status = Stale
+		}
 	case ocsp.Revoked:
 		o.Status, o.RevokedAt = Revoked, response.RevokedAt
 	default:

@@ -16,6 +16,7 @@ import (
 
 // A Target is a server that should be inspected.
 type Target struct {
+	Name    string // for the one who asks; it changes nothing
 	Network string // "tcp" or "unix"; empty means "tcp"
 	Address string // host:port, or the path of a socket
 	// ServerName is the name that is asked for (SNI) and that the certificate
@@ -31,7 +32,7 @@ type Target struct {
 	ClientCertificates []tls.Certificate
 	// All inspects every address of the host, and not only one that answers.
 	All bool
-	// Timeout bounds the whole inspection; 0 means DefaultTimeout.
+	// Timeout bounds the inspection of each address; 0 means DefaultTimeout.
 	Timeout time.Duration
 }
 
@@ -61,6 +62,12 @@ type Report struct {
 	Servers []Server
 }
 
+// skipped reports whether the turn of the target did not come.
+func (r Report) skipped() bool {
+	failure := r.Servers[0].Failure
+	return failure != nil && failure.Reason == probes.NotRun
+}
+
 // A Server is what was found at one address.
 type Server struct {
 	// Address is the address and port, or the path, that was connected to. When
@@ -87,6 +94,9 @@ type Certificate struct {
 	// Err says that not even the lenient reader understands it; then only Raw is
 	// known.
 	Err error
+	// Spare says that the server was found to be trusted without it: no chain
+	// that a client needs holds it, so its end is the end of nothing.
+	Spare bool
 }
 
 // A ClientAuth says whether a server wants a certificate of its client.

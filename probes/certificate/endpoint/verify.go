@@ -1,9 +1,11 @@
 package endpoint
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"hygiene_exporter/probes"
@@ -21,6 +23,8 @@ type Trust struct {
 	// Until is when a client will cease to accept them if nothing is renewed:
 	// the end of the chain that lasts longest. Zero if there is no such chain.
 	Until time.Time
+	// Issuer is who signed the server's own certificate; nil if that is not known.
+	Issuer *x509.Certificate
 }
 
 // A Problem is why certificates cannot be trusted. The set is closed and part of
@@ -56,8 +60,11 @@ func (i Inspector) judge(s *Server, t Target, staple []byte) {
 		now = i.Now()
 	}
 	sent := parsed(s.Certificates)
-	var issuer *x509.Certificate
-	s.Trust, issuer = verify(s.Certificates, sent, t, now)
+	var chains [][]*x509.Certificate
+	s.Trust, chains = verify(s.Certificates, sent, t, now)
+	for n, c := range s.Certificates {
+		s.Certificates[n].Spare = s.Trust.Verified && !needed(c.Raw, chains)
+	}
 	if !s.Trust.Verified {
 		var errs []error
 		for _, problem := range s.Trust.Problems {
@@ -66,13 +73,20 @@ func (i Inspector) judge(s *Server, t Target, staple []byte) {
 		s.Failure = &Failure{Stage: Verify, Reason: probes.Other, Err: errors.Join(errs...)}
 	}
 	if len(staple) > 0 {
-		s.OCSP = readOCSP(staple, sent, issuer, now)
+		s.OCSP = readOCSP(staple, sent, s.Trust.Issuer, now)
 	}
 }
 
-// verify answers for each question alone. It also returns who issued the
-// server's own certificate, if that is known.
-func verify(all []Certificate, sent []*x509.Certificate, t Target, now time.Time) (v Trust, issuer *x509.Certificate) {
+// needed reports whether one of the chains holds a certificate.
+func needed(der []byte, chains [][]*x509.Certificate) bool {
+	return slices.ContainsFunc(chains, func(chain []*x509.Certificate) bool {
+		return slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return bytes.Equal(c.Raw, der) })
+	})
+}
+
+// verify answers for each question alone. It also returns the chains that were
+// found, if any.
+func verify(all []Certificate, sent []*x509.Certificate, t Target, now time.Time) (v Trust, chains [][]*x509.Certificate) {
 	add := func(class Class, err error) { v.Problems = append(v.Problems, Problem{class, err}) }
 	for n, c := range all {
 		if err := errors.Join(c.Err, c.Nonconforming); err != nil {
@@ -110,7 +124,8 @@ func verify(all []Certificate, sent []*x509.Certificate, t Target, now time.Time
 			v.Until = end
 		}
 	}
-	return v, issuerOf(sent, chains)
+	v.Issuer = issuerOf(sent, chains)
+	return v, chains
 }
 
 // onlyIdle reports whether nothing but certificates behind the server's own are

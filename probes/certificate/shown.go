@@ -1,0 +1,226 @@
+package certificate
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/bundle"
+	"hygiene_exporter/probes/certificate/endpoint"
+)
+
+// A shown is what the servers of an endpoint showed, as facts.
+type shown struct {
+	probes.Result
+	verdicts map[string]tally // by finding
+	dates    dates            // empty when no server showed a certificate
+	err      error            // why a server could not be inspected; nil when all could be
+}
+
+// describe makes facts of a report. Dates are those of the server whose
+// certificate ends first.
+func (e *Endpoint) describe(object string, report endpoint.Report) shown {
+	s := shown{verdicts: map[string]tally{}}
+	var (
+		errs  []error
+		first *endpoint.Server
+		until time.Time
+	)
+	for i := range report.Servers {
+		server := &report.Servers[i]
+		address := ""
+		if report.Target.All {
+			address = server.Address
+		}
+		e.server(&s.Result, object, address, server)
+		if server.Failure != nil && server.Failure.Stage != endpoint.Verify {
+			errs = append(errs, failureOf(report.Target, server))
+		}
+		if !hasDates(server) {
+			continue
+		}
+		if first == nil || server.Certificates[0].NotAfter.Before(first.Certificates[0].NotAfter) {
+			first = server
+		}
+		if end := server.Trust.Until; !end.IsZero() && (until.IsZero() || end.Before(until)) {
+			until = end
+		}
+	}
+	if first != nil {
+		s.chain(e.source(), object, first.Certificates)
+	}
+	if !e.DatesOnly {
+		s.AddTime(trustedUntil, until, object, e.Owner)
+	}
+	if staple := worstStaple(report.Servers); staple != nil {
+		s.Add(ocspStatus, 1, object, stapled, string(staple.Status), e.Owner)
+		s.AddTime(ocspNextUpdate, staple.NextUpdate, object, stapled, e.Owner)
+	}
+	s.err = errors.Join(errs...)
+	return s
+}
+
+func hasDates(server *endpoint.Server) bool {
+	return len(server.Certificates) > 0 && server.Certificates[0].Err == nil
+}
+
+// failureOf names the address only where there are several.
+func failureOf(t endpoint.Target, server *endpoint.Server) error {
+	err := error(server.Failure)
+	if t.All && server.Address != "" {
+		err = fmt.Errorf("%s: %w", server.Address, err)
+	}
+	return probes.Because(server.Failure.Reason, err)
+}
+
+// server adds what is known of one address.
+func (e *Endpoint) server(r *probes.Result, object, address string, server *endpoint.Server) {
+	if server.Version != "" {
+		r.Add(tlsInfo, 1, object, address, server.Version, server.Cipher, e.Owner)
+	}
+	if f := server.Failure; f != nil && f.Stage != endpoint.Verify {
+		r.Add(endpointFailure, 1, object, address, string(f.Stage), string(f.Reason), e.Owner)
+	}
+	if e.DatesOnly || len(server.Certificates) == 0 {
+		return
+	}
+	verified := 0.0
+	if server.Trust.Verified {
+		verified = 1
+	}
+	r.Add(verifiedMetric, verified, object, address, e.Owner)
+	if server.Trust.Verified {
+		return
+	}
+	for _, class := range classesOf(server.Trust) {
+		r.Add(endpointFailure, 1, object, address, string(endpoint.Verify), class, e.Owner)
+	}
+}
+
+// classesOf lists the classes of the problems, each once.
+func classesOf(t endpoint.Trust) []string {
+	var classes []string
+	for _, problem := range t.Problems {
+		if class := string(problem.Class); !slices.Contains(classes, class) {
+			classes = append(classes, class)
+		}
+	}
+	return classes
+}
+
+// chain adds the certificates of one server.
+func (s *shown) chain(source *Source, object string, sent []endpoint.Certificate) {
+	names, list := sentSlots(sent)
+	for i, c := range list {
+		s.dates = append(s.dates, validity{names[i], c.NotBefore, c.NotAfter})
+		source.validity(&s.Result, object, names[i], c)
+		s.Add(info, 1, object, names[i], source.Owner, c.Subject, c.Issuer, c.Serial, c.Fingerprint, c.Key, c.Signature, nameList(c.Names))
+		if strings.HasPrefix(names[i], spare) {
+			continue
+		}
+		verdicts := judge(part{bundle: bundle.Bundle{Certificates: list}}, names, i, privateKey{})
+		for _, name := range []string{nonconforming, weakKey, weakSignature, chainDisordered} {
+			v, judged := verdicts[name]
+			if !judged {
+				continue
+			}
+			count := s.verdicts[name]
+			count[v]++
+			s.verdicts[name] = count
+			if v == fail {
+				s.Add(finding, 1, object, names[i], name, source.Owner)
+			}
+		}
+	}
+}
+
+// spare begins the slot of a certificate that a server sends and no client
+// needs: its end is no problem.
+const spare = "spare"
+
+// sentSlots names the certificates of a server: the first is its own, whatever
+// it says of itself.
+func sentSlots(sent []endpoint.Certificate) (names []string, list []bundle.Certificate) {
+	chain, spares := 0, 0
+	for i, c := range sent {
+		switch {
+		case c.Err != nil:
+			continue
+		case i == 0:
+			names = append(names, "leaf")
+		case c.Spare:
+			spares++
+			names = append(names, spare+strconv.Itoa(spares))
+		default:
+			chain++
+			names = append(names, "chain"+strconv.Itoa(chain))
+		}
+		list = append(list, c.Certificate)
+	}
+	return names, list
+}
+
+// stapled and the others are where an answer about a revocation comes from.
+const (
+	stapled   = "stapled"
+	responder = "responder"
+	crlSource = "crl"
+)
+
+// worstStaple returns the stapled response that is worst for a client.
+func worstStaple(servers []endpoint.Server) (worst *endpoint.OCSP) {
+	order := []endpoint.OCSPStatus{endpoint.Good, endpoint.Unknown, endpoint.Stale, endpoint.Unverified, endpoint.Revoked}
+	for i := range servers {
+		o := servers[i].OCSP
+		if o != nil && (worst == nil || slices.Index(order, o.Status) > slices.Index(order, worst.Status)) {
+			worst = o
+		}
+	}
+	return worst
+}
+
+// dates are what is remembered of the certificates of a server, so that they
+// survive an outage and a restart.
+type dates []validity
+
+type validity struct {
+	slot       string
+	begin, end time.Time
+}
+
+// String is the form in which dates are saved: "leaf 1700000000 1710000000, …".
+func (d dates) String() string {
+	var b strings.Builder
+	for i, v := range d {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s %d %d", v.slot, v.begin.Unix(), v.end.Unix())
+	}
+	return b.String()
+}
+
+// parseDates reads what String wrote, and leaves out what it did not.
+func parseDates(text string) (d dates) {
+	for item := range strings.SplitSeq(text, ", ") {
+		var (
+			slot       string
+			begin, end int64
+		)
+		if n, err := fmt.Sscanf(item, "%s %d %d", &slot, &begin, &end); n == 3 && err == nil {
+			d = append(d, validity{slot, time.Unix(begin, 0).UTC(), time.Unix(end, 0).UTC()})
+		}
+	}
+	return d
+}
+
+// recall adds dates that were shown earlier.
+func (e *Endpoint) recall(r *probes.Result, object string, remembered dates) {
+	for _, v := range remembered {
+		e.source().validity(r, object, v.slot, bundle.Certificate{NotBefore: v.begin, NotAfter: v.end})
+	}
+}
