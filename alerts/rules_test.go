@@ -88,6 +88,26 @@ func cases() map[string]struct{ fires, silent string } {
 			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="key_exposed", owner="web"} 1`,
 			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
 		},
+		"HygieneCertificateEndpointWrongName": {
+			fires:  `hygiene_certificate_endpoint_failure{object="www.example.org:443", stage="verify", reason="wrong_name", owner="web"} 1`,
+			silent: `hygiene_certificate_endpoint_failure{object="www.example.org:443", stage="verify", reason="expired", owner="web"} 1`,
+		},
+		"HygieneCertificateEndpointUntrusted": {
+			fires:  `hygiene_certificate_endpoint_failure{object="www.example.org:443", stage="verify", reason="untrusted", owner="web"} 1`,
+			silent: `hygiene_certificate_endpoint_failure{object="www.example.org:443", stage="handshake", reason="timeout", owner="web"} 1`,
+		},
+		"HygieneCertificateEndpointIncompleteChain": {
+			fires:  `hygiene_certificate_endpoint_failure{object="www.example.org:443", stage="verify", reason="incomplete_chain", owner="web"} 1`,
+			silent: `hygiene_certificate_endpoint_failure{object="www.example.org:443", stage="verify", reason="untrusted", owner="web"} 1`,
+		},
+		"HygieneCertificateRevoked": {
+			fires:  `hygiene_certificate_ocsp_status{object="www.example.org:443", source="stapled", status="revoked", owner="web"} 1`,
+			silent: `hygiene_certificate_ocsp_status{object="www.example.org:443", source="stapled", status="good", owner="web"} 1`,
+		},
+		"HygieneCertificateStapleUnusable": {
+			fires:  `hygiene_certificate_ocsp_status{object="www.example.org:443", source="stapled", status="stale", owner="web"} 1`,
+			silent: `hygiene_certificate_ocsp_status{object="www.example.org:443", source="responder", status="unverified", owner="web"} 1`,
+		},
 		"HygieneAgentProbeStale": {
 			fires: `
 				hygiene_probe_due_timestamp_seconds{name="certificate"} now

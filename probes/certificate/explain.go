@@ -14,6 +14,9 @@ import (
 // Explain describes the certificates of a file, or of an entry of one, as the
 // last run saw them.
 func (p *probe) Explain(_ context.Context, object string) (string, error) {
+	if e := p.endpointOf(object); e != nil {
+		return p.servers.explain(e, object), nil
+	}
 	name, f := p.fileOf(object)
 	if f == nil {
 		return "Nothing was read here in the last run.\n", nil
@@ -127,6 +130,8 @@ func (s *Source) explain(b *strings.Builder, c bundle.Certificate, slot string, 
 		line("renew from", "%s", when(d.due, now))
 		line("overdue", "%s", when(d.overdue, now))
 		line("critical", "%s", when(d.critical, now))
+	case strings.HasPrefix(slot, spare):
+		line("renewal", "no deadlines: no client needs this certificate, because another chain without it is trusted")
 	case !c.NotAfter.IsZero():
 		line("renewal", "no deadlines: in a bundle without a leaf, an old certificate beside its successor is as it should be; give the source a policy under renew if it should have some")
 	}

@@ -37,7 +37,7 @@ func (s *servers) begin(ctx context.Context, now time.Time) {
 		if !s.due(t.Name, time.Duration(s.config.Handshakes.Interval), now) {
 			continue
 		}
-		have, err := e.Client.read(s.host.Files)
+		have, err := e.read(s.host.Files)
 		if err != nil {
 			s.wrong[t.Name] = err
 			continue

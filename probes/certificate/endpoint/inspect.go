@@ -108,12 +108,10 @@ func (i Inspector) addresses(ctx context.Context, t Target) ([]string, error) {
 		return nil, err
 	case len(found) == 0:
 		return nil, probes.Because(probes.NotFound, fmt.Errorf("%.80q has no address", host))
-	case len(found) > maxAddresses:
-		found = found[:maxAddresses]
 	}
 	addresses := make([]string, 0, len(found))
 	for _, address := range found {
-		if a := net.JoinHostPort(address.Unmap().String(), port); !slices.Contains(addresses, a) {
+		if a := net.JoinHostPort(address.Unmap().String(), port); !slices.Contains(addresses, a) && len(addresses) < maxAddresses {
 			addresses = append(addresses, a)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,4 +177,19 @@ func TestAnInspectionEndsWithItsContext(t *testing.T) {
 			t.Errorf("%v after %s", s.Failure, time.Since(begin))
 		}
 	})
+}
+
+func TestServersOnEveryKindOfSocket(t *testing.T) {
+	p := newPKI(t)
+	serve := script(overTLS(p.healthy(t)), "* OK ready\r\n", "a1 STARTTLS\r\n", "a1 OK go\r\n")
+	for _, network := range []string{"tcp4", "tcp6", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			target := endpoint.Target{Network: strings.TrimRight(network, "46"), Address: listen(t, network, serve), ServerName: "server.test", StartTLS: "imap", Roots: p.roots}
+			i := endpoint.Inspector{Dial: new(net.Dialer).DialContext, Now: now}
+			s := i.Inspect(t.Context(), target).Servers[0]
+			if s.Failure != nil || s.Address != target.Address || len(s.Certificates) != 2 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
 }
