@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"hygiene_exporter/probes/certificate/ber"
 )
 
 // A Bundle is what a file holds.
@@ -39,18 +41,18 @@ func Parse(data []byte) (Bundle, error) {
 // looksBinary reports whether the data begin like an ASN.1 sequence and not
 // like text.
 func looksBinary(data []byte) bool {
-	return len(data) > 1 && data[0] == tagSequence && (data[1] >= 0x80 || bytes.IndexByte(data, 0) >= 0)
+	return len(data) > 1 && data[0] == ber.TagSequence && (data[1] >= 0x80 || bytes.IndexByte(data, 0) >= 0)
 }
 
 // parseDER reads certificates one behind the other. RFC 5280 §4.1.
 func parseDER(data []byte) (b Bundle, err error) {
 	for n := 1; len(data) > 0 && len(b.Certificates) < maxCertificates; n++ {
-		element, _, rest, err := readElement(data)
+		element, rest, err := ber.Read(data)
 		if err != nil {
 			b.Errors = append(b.Errors, fmt.Errorf("certificate %d: %w", n, err))
 			break
 		}
-		certificate, err := parseCertificate(element)
+		certificate, err := parseCertificate(element.Whole)
 		switch {
 		case err == nil:
 			b.Certificates = append(b.Certificates, certificate)
@@ -163,11 +165,11 @@ func decodeBlock(body []byte, err error) (Certificate, error) {
 	if err != nil {
 		return Certificate{}, err
 	}
-	element, _, _, err := readElement(der) // TRUSTED CERTIFICATE has more behind it
+	element, _, err := ber.Read(der) // TRUSTED CERTIFICATE has more behind it
 	if err != nil {
 		return Certificate{}, err
 	}
-	return parseCertificate(element)
+	return parseCertificate(element.Whole)
 }
 
 // decodeBase64 decodes the lines of a block, without its headers (RFC 1421) and

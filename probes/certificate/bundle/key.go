@@ -53,6 +53,13 @@ func readKey(block *pem.Block) PrivateKey {
 	default:
 		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 	}
+	return keyOf(key, err)
+}
+
+// PrivateKeyOf reads a private key in PKCS#8, RFC 5958.
+func PrivateKeyOf(der []byte) PrivateKey { return keyOf(x509.ParsePKCS8PrivateKey(der)) }
+
+func keyOf(key any, err error) PrivateKey {
 	if err != nil {
 		return PrivateKey{Err: err}
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 
+	"hygiene_exporter/probes/certificate/ber"
 	"hygiene_exporter/probes/certificate/bundle"
 )
 
@@ -28,25 +29,25 @@ func (p *pfx) report() {
 			if alias == "" {
 				alias = b.alias
 			}
-			p.add(within(p.name, alias), p.chain(i, bySubject, used), nil)
+			p.add(Entry{Name: within(p.name, alias), Certificates: p.chain(i, bySubject, used), Keys: []bundle.PrivateKey{p.private(key)}})
 			break
 		}
 	}
-	var unnamed Entry
+	unnamed := Entry{Name: p.name}
 	for i, b := range p.certs {
 		switch {
 		case used[i]:
 		case b.alias != "" && b.err != nil:
-			p.add(within(p.name, b.alias), nil, []error{b.err})
+			p.add(Entry{Name: within(p.name, b.alias), Errors: []error{b.err}})
 		case b.alias != "":
-			p.add(within(p.name, b.alias), []bundle.Certificate{b.certificate}, nil)
+			p.add(Entry{Name: within(p.name, b.alias), Certificates: []bundle.Certificate{b.certificate}, Trusted: true})
 		case b.err != nil:
 			unnamed.Errors = append(unnamed.Errors, fmt.Errorf("certificate %d: %w", i+1, b.err))
 		default:
 			unnamed.Certificates = append(unnamed.Certificates, b.certificate)
 		}
 	}
-	p.add(p.name, unnamed.Certificates, unnamed.Errors)
+	p.add(unnamed)
 }
 
 // maxChain bounds a chain, as a chain for each of many keys could grow large.
@@ -66,14 +67,14 @@ func (p *pfx) chain(leaf int, bySubject map[string]int, used []bool) (chain []bu
 
 // names returns the encoded subject and issuer of a certificate.
 func names(der []byte) (subject, issuer string, ok bool) {
-	c := (&cursor{rest: der}).enter("certificate", tagSequence).enter("body", tagSequence)
-	if c.at(tagNested0) {
-		c.any("version")
+	c := (&ber.Cursor{Rest: der}).Enter("certificate", ber.TagSequence).Enter("body", ber.TagSequence)
+	if c.At(ber.TagNested0) {
+		c.Any("version")
 	}
-	c.take("serial number", tagInteger)
-	c.take("algorithm", tagSequence)
-	issued := c.take("issuer", tagSequence).whole
-	c.take("validity", tagSequence)
-	named := c.take("subject", tagSequence).whole
-	return string(named), string(issued), c.err == nil
+	c.Take("serial number", ber.TagInteger)
+	c.Take("algorithm", ber.TagSequence)
+	issued := c.Take("issuer", ber.TagSequence).Whole
+	c.Take("validity", ber.TagSequence)
+	named := c.Take("subject", ber.TagSequence).Whole
+	return string(named), string(issued), c.Err == nil
 }

@@ -2,12 +2,12 @@ package store
 
 import (
 	"crypto/sha256"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
 	"math/big"
-	"strings"
+
+	"hygiene_exporter/probes/certificate/ber"
+	"hygiene_exporter/probes/certificate/bundle"
 )
 
 const (
@@ -32,88 +32,65 @@ func (r *reader) revocation(name string, data []byte) {
 // parseCRL reads the DER of a list, RFC 5280 §5.1. It counts the entries without
 // keeping them: lists of a million are in use.
 func parseCRL(data []byte) (CRL, error) {
-	outer := cursor{rest: data}
-	whole := outer.take("list", tagSequence)
-	signed := whole.inside()
-	c := signed.enter("body", tagSequence)
-	if outer.err != nil {
-		return CRL{}, outer.err
+	outer := ber.Cursor{Rest: data}
+	whole := outer.Take("list", ber.TagSequence)
+	signed := whole.Inside()
+	c := signed.Enter("body", ber.TagSequence)
+	if outer.Err != nil {
+		return CRL{}, outer.Err
 	}
-	if c.at(tagInteger) {
-		c.any("version")
+	if c.At(ber.TagInteger) {
+		c.Any("version")
 	}
-	c.take("algorithm", tagSequence)
-	issuer := c.take("issuer", tagSequence)
-	this := c.take("date of issue", tagUTCTime, tagGeneralizedTime)
-	if c.err != nil {
-		return CRL{}, c.err
+	c.Take("algorithm", ber.TagSequence)
+	issuer := c.Take("issuer", ber.TagSequence)
+	this := c.Take("date of issue", ber.TagUTCTime, ber.TagGeneralizedTime)
+	if c.Err != nil {
+		return CRL{}, c.Err
 	}
-	sum := sha256.Sum256(whole.whole)
-	list := CRL{Issuer: nameText(issuer.whole), Fingerprint: hex.EncodeToString(sum[:])}
+	sum := sha256.Sum256(whole.Whole)
+	list := CRL{Issuer: bundle.NameText(issuer.Whole), Fingerprint: hex.EncodeToString(sum[:])}
 	var err error
-	if list.ThisUpdate, err = this.time(); err != nil {
+	if list.ThisUpdate, err = this.Time(); err != nil {
 		return CRL{}, fmt.Errorf("date of issue: %w", err)
 	}
-	if c.at(tagUTCTime, tagGeneralizedTime) {
-		if list.NextUpdate, err = c.any("date of the next list").time(); err != nil {
+	if c.At(ber.TagUTCTime, ber.TagGeneralizedTime) {
+		if list.NextUpdate, err = c.Any("date of the next list").Time(); err != nil {
 			return CRL{}, fmt.Errorf("date of the next list: %w", err)
 		}
 	}
-	if c.at(tagSequence) {
-		revoked := c.any("entries").inside()
-		for ; !revoked.done(); list.Entries++ {
-			revoked.take("entry", tagSequence)
+	if c.At(ber.TagSequence) {
+		revoked := c.Any("entries").Inside()
+		for ; !revoked.Done(); list.Entries++ {
+			revoked.Take("entry", ber.TagSequence)
 		}
-		if revoked.err != nil {
-			return CRL{}, fmt.Errorf("entry %d: %w", list.Entries, revoked.err)
+		if revoked.Err != nil {
+			return CRL{}, fmt.Errorf("entry %d: %w", list.Entries, revoked.Err)
 		}
 	}
-	if c.at(tagNested0) {
+	if c.At(ber.TagNested0) {
 		list.Number = crlNumber(c)
 	}
-	return list, c.err
+	return list, c.Err
 }
 
 // crlNumber reads the number of a list from its extensions, RFC 5280 §5.2.3.
-func crlNumber(c *cursor) string {
-	extensions := c.enter("extensions", tagNested0).enter("extensions", tagSequence)
-	for !extensions.done() {
-		e := extensions.enter("extension", tagSequence)
-		if e.take("identifier", tagOID).oid() != oidCRLNumber {
+func crlNumber(c *ber.Cursor) string {
+	extensions := c.Enter("extensions", ber.TagNested0).Enter("extensions", ber.TagSequence)
+	for !extensions.Done() {
+		e := extensions.Enter("extension", ber.TagSequence)
+		if e.Take("identifier", ber.TagOID).OID() != oidCRLNumber {
 			continue
 		}
 		const tagBoolean = 0x01
-		if e.at(tagBoolean) {
-			e.any("criticality")
+		if e.At(tagBoolean) {
+			e.Any("criticality")
 		}
-		number := e.enter("value", tagOctets).take("number", tagInteger)
-		if len(number.content) == 0 || len(number.content) > 32 {
+		number := e.Enter("value", ber.TagOctets).Take("number", ber.TagInteger)
+		if len(number.Content) == 0 || len(number.Content) > 32 {
 			return ""
 		}
-		return new(big.Int).SetBytes(number.content).Text(16)
+		return new(big.Int).SetBytes(number.Content).Text(16)
 	}
 	return ""
-}
-
-// nameText returns the common name of an encoded name, the last if there are
-// several; without one, all the values that it has.
-func nameText(der []byte) string {
-	var name pkix.RDNSequence
-	if _, err := asn1.Unmarshal(der, &name); err != nil {
-		return ""
-	}
-	common, others := "", []string(nil)
-	for _, set := range name {
-		for _, attribute := range set {
-			text := fmt.Sprint(attribute.Value)
-			if attribute.Type.String() == oidCommonName {
-				common = text
-			}
-			others = append(others, text)
-		}
-	}
-	if common != "" {
-		return common
-	}
-	return strings.Join(others, ", ")
 }

@@ -10,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/ber"
 )
 
 // The bounds of documents: a parsed one takes much more memory than its text.
@@ -130,7 +131,7 @@ type walk struct {
 // node looks at a node and all below it. Aliases are not followed: what they
 // repeat is looked at where it stands.
 func (w *walk) node(path, key string, node *yaml.Node, depth int) {
-	if depth > maxDepth || w.left < 0 {
+	if depth > ber.MaxDepth || w.left < 0 {
 		return
 	}
 	switch node.Kind {

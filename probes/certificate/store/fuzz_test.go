@@ -109,30 +109,6 @@ func FuzzBags(f *testing.F) {
 	})
 }
 
-// An element lies within its data, and what DER allows is read alike with and
-// without a length.
-func FuzzElement(f *testing.F) {
-	f.Add([]byte{0x30, 0x80, 0x02, 0x01, 0x01, 0x00, 0x00, 0xff})
-	f.Add([]byte{0x24, 0x80, 0x04, 0x01, 'a', 0x24, 0x03, 0x04, 0x01, 'b', 0x00, 0x00})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		e, rest, err := readElement(data, 0)
-		if err != nil {
-			return
-		}
-		if !bytes.Equal(append(bytes.Clone(e.whole), rest...), data) || !bytes.Contains(e.whole, e.content) {
-			t.Errorf("% x became % x and % x", data, e.whole, rest)
-		}
-		if joined, err := e.octets(); err == nil && len(joined) > len(data) {
-			t.Errorf("%d bytes of %d", len(joined), len(data))
-		}
-		open := append([]byte{0x30, 0x80}, e.whole...)
-		open = append(open, 0, 0)
-		if wrapped, left, err := readElement(open, 0); err == nil && (len(left) > 0 || !bytes.Equal(wrapped.content, e.whole)) && e.tag != 0 {
-			t.Errorf("% x inside of an open one became % x", e.whole, wrapped.content)
-		}
-	})
-}
-
 // Whatever list Go accepts is read here the same way.
 func FuzzCRL(f *testing.F) {
 	fam := newFamily(f)

@@ -10,6 +10,7 @@ import (
 	"unicode/utf16"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/ber"
 	"hygiene_exporter/probes/certificate/bundle"
 )
 
@@ -38,12 +39,19 @@ func (r *reader) keystore(name string, data []byte, kind Kind) {
 	if k.err == nil && version != 1 && version != 2 {
 		k.err = probes.Because(probes.Unsupported, fmt.Errorf("version %d of %s is not known", version, kind))
 	}
+	var entries []javaEntry
 	for n := uint32(1); n <= count && k.err == nil && r.left >= 0; n++ {
-		r.javaEntry(name, &k, version)
+		entries = append(entries, r.javaEntry(&k, version))
 		if k.err != nil {
 			k.err = fmt.Errorf("entry %d of %d: %w", n, count, k.err)
 		}
 	}
+	defer func() {
+		for _, e := range entries {
+			e.Name = within(name, e.Name)
+			r.add(e.Entry)
+		}
+	}()
 	if k.err != nil {
 		r.fail(name, fmt.Errorf("%s: %w", kind, k.err))
 		return
@@ -57,12 +65,30 @@ func (r *reader) keystore(name string, data []byte, kind Kind) {
 		r.fail(name, fmt.Errorf("%s: digest: %w", kind, k.err))
 		return
 	}
-	for _, password := range r.passwords {
-		if subtle.ConstantTimeCompare(javaDigest(password, body), digest) == 1 {
-			return
+	password, err := r.javaPassword(body, digest)
+	if err != nil {
+		r.fail(name, fmt.Errorf("%s: %w", kind, err))
+		return
+	}
+	for i, e := range entries {
+		if e.secret != nil {
+			r.content.Open = wellKnown(password)
+			entries[i].Keys = []bundle.PrivateKey{javaKey(e.secret, password)}
 		}
 	}
-	r.fail(name, probes.Because(probes.Auth, fmt.Errorf("%s: %w", kind, ErrUnverified)))
+}
+
+// javaPassword finds the password with which a keystore was made.
+func (r *reader) javaPassword(body, digest []byte) (string, error) {
+	for _, password := range r.passwords {
+		if err := r.spend(len(body)/sha1.BlockSize + 1); err != nil {
+			return "", err
+		}
+		if subtle.ConstantTimeCompare(javaDigest(password, body), digest) == 1 {
+			return password, nil
+		}
+	}
+	return "", probes.Because(probes.Auth, ErrUnverified)
 }
 
 func javaDigest(password string, body []byte) []byte {
@@ -83,50 +109,56 @@ func bigEndian16(text string) []byte {
 	return encoded
 }
 
+// A javaEntry is an entry with its encrypted key.
+type javaEntry struct {
+	Entry
+	secret []byte
+}
+
 // javaEntry reads one entry. A certificate that cannot be read is an error of the
 // entry; the error of k says that the place of the next entry is not known.
-func (r *reader) javaEntry(name string, k *java, version uint32) {
-	tag, alias := k.uint32(), k.text()
+func (r *reader) javaEntry(k *java, version uint32) (e javaEntry) {
+	tag := k.uint32()
+	e.Name = k.text()
+	e.Trusted = tag == entryTrusted
 	k.bytes(8) // when it was made
 	chain := uint32(1)
 	switch {
 	case k.err != nil:
-		return
+		return e
 	case tag == entryKey:
-		k.bytes(int(k.uint32())) // the encrypted key
+		e.secret = k.bytes(int(k.uint32()))
 		chain = k.uint32()
 	case tag == entrySecret:
 		r.others = true
 		k.skipObject()
-		return
+		return e
 	case tag != entryTrusted:
-		k.err = fmt.Errorf("%.40q is of a kind that is not known: %d", alias, tag)
-		return
+		k.err = fmt.Errorf("%.40q is of a kind that is not known: %d", e.Name, tag)
+		return e
 	}
-	var certificates []bundle.Certificate
-	var errs []error
-	for n := uint32(1); n <= chain && k.err == nil && len(certificates)+len(errs) <= maxItems; n++ {
+	for n := uint32(1); n <= chain && k.err == nil && len(e.Certificates)+len(e.Errors) <= maxItems; n++ {
 		kind := "X.509"
 		if version > 1 {
 			kind = k.text()
 		}
 		der := k.bytes(int(k.uint32()))
 		if k.err != nil {
-			k.err = fmt.Errorf("certificate %d of %d of %.40q: %w", n, chain, alias, k.err)
-			errs = append(errs, fmt.Errorf("certificate %d of %d: %w", n, chain, errShort))
+			k.err = fmt.Errorf("certificate %d of %d of %.40q: %w", n, chain, e.Name, k.err)
+			e.Errors = append(e.Errors, fmt.Errorf("certificate %d of %d: %w", n, chain, ber.ErrShort))
 			break
 		}
 		c, err := certificate(der)
 		switch {
 		case kind != "X.509" && kind != "X509":
-			errs = append(errs, probes.Because(probes.Unsupported, fmt.Errorf("certificate %d is of the kind %.40q", n, kind)))
+			e.Errors = append(e.Errors, probes.Because(probes.Unsupported, fmt.Errorf("certificate %d is of the kind %.40q", n, kind)))
 		case err != nil:
-			errs = append(errs, fmt.Errorf("certificate %d: %w", n, err))
+			e.Errors = append(e.Errors, fmt.Errorf("certificate %d: %w", n, err))
 		default:
-			certificates = append(certificates, c)
+			e.Certificates = append(e.Certificates, c)
 		}
 	}
-	r.add(within(name, alias), certificates, errs)
+	return e
 }
 
 // within names something inside a file inside a file.
@@ -145,7 +177,7 @@ type java struct {
 
 func (k *java) bytes(n int) []byte {
 	if k.err == nil && (n < 0 || n > len(k.rest)) {
-		k.err = errShort
+		k.err = ber.ErrShort
 	}
 	if k.err != nil {
 		return nil

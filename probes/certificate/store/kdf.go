@@ -13,12 +13,13 @@ import (
 	"slices"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/ber"
 )
 
 // attempts are the passwords to try. Without one, writers disagree on whether it
 // is an empty text or no text at all; noPassword is the latter.
 func attempts(given []string) []string {
-	all := slices.Concat(given, []string{"", noPassword, "changeit"})
+	all := slices.Concat(given, everybodys())
 	seen := map[string]bool{}
 	return slices.DeleteFunc(all, func(p string) bool {
 		twice := seen[p]
@@ -26,6 +27,11 @@ func attempts(given []string) []string {
 		return twice
 	})
 }
+
+// everybodys are the passwords that protect nothing.
+func everybodys() []string { return []string{"", noPassword, "changeit"} }
+
+func wellKnown(password string) bool { return slices.Contains(everybodys(), password) }
 
 // noPassword is no valid UTF-8, so that no password is like it.
 const noPassword = "\xff"
@@ -132,16 +138,16 @@ func repeat(data []byte, v int) []byte {
 // pbkdf2 makes a key of a password as RFC 8018 §5.2 and §A.2 say. The size
 // follows from the cipher; if it is 0, which only a MAC leaves open, the file
 // says it.
-func (r *reader) pbkdf2(algorithm element, password string, size int) ([]byte, error) {
-	parts := algorithm.inside()
-	if oid := parts.take("key derivation", tagOID).oid(); parts.err == nil && oid != oidPBKDF2 {
+func (r *reader) pbkdf2(algorithm ber.Element, password string, size int) ([]byte, error) {
+	parts := algorithm.Inside()
+	if oid := parts.Take("key derivation", ber.TagOID).OID(); parts.Err == nil && oid != oidPBKDF2 {
 		return nil, unsupported("a key derivation", oid)
 	}
-	c := parts.enter("parameters", tagSequence)
-	salt := c.take("salt", tagOctets)
-	rounds, err := c.take("rounds", tagInteger).number()
-	if c.at(tagInteger) {
-		stated, _ := c.any("length of the key").number()
+	c := parts.Enter("parameters", ber.TagSequence)
+	salt := c.Take("salt", ber.TagOctets)
+	rounds, err := c.Take("rounds", ber.TagInteger).Number()
+	if c.At(ber.TagInteger) {
+		stated, _ := c.Any("length of the key").Number()
 		if size == 0 {
 			size = stated
 		}
@@ -150,11 +156,11 @@ func (r *reader) pbkdf2(algorithm element, password string, size int) ([]byte, e
 		return nil, fmt.Errorf("a key of %d bytes", size)
 	}
 	prf := "1.2.840.113549.2.7"
-	if c.at(tagSequence) {
-		prf = c.enter("hash", tagSequence).take("hash", tagOID).oid()
+	if c.At(ber.TagSequence) {
+		prf = c.Enter("hash", ber.TagSequence).Take("hash", ber.TagOID).OID()
 	}
-	if c.err != nil {
-		return nil, c.err
+	if c.Err != nil {
+		return nil, c.Err
 	}
 	if err != nil {
 		return nil, err
@@ -169,5 +175,5 @@ func (r *reader) pbkdf2(algorithm element, password string, size int) ([]byte, e
 	if password == noPassword {
 		password = ""
 	}
-	return pbkdf2.Key(newHash, password, salt.content, rounds, size)
+	return pbkdf2.Key(newHash, password, salt.Content, rounds, size)
 }

@@ -12,6 +12,7 @@ import (
 	"hash"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/ber"
 )
 
 // errPassword says that something decrypted to rubbish.
@@ -37,43 +38,43 @@ const minMACKey = 20
 
 // mac reports whether a MacData fits content and password, RFC 7292 §4 and
 // RFC 9579.
-func (r *reader) mac(data element, content []byte, password string) (bool, error) {
-	c := data.inside()
-	info := c.enter("digest", tagSequence)
-	algorithm := info.take("algorithm", tagSequence)
-	digest := info.take("digest", tagOctets)
-	salt := c.take("salt", tagOctets)
+func (r *reader) mac(data ber.Element, content []byte, password string) (bool, error) {
+	c := data.Inside()
+	info := c.Enter("digest", ber.TagSequence)
+	algorithm := info.Take("algorithm", ber.TagSequence)
+	digest := info.Take("digest", ber.TagOctets)
+	salt := c.Take("salt", ber.TagOctets)
 	rounds := 1
 	var err error
-	if c.at(tagInteger) {
-		rounds, err = c.any("rounds").number()
+	if c.At(ber.TagInteger) {
+		rounds, err = c.Any("rounds").Number()
 	}
-	if err = errors.Join(c.err, info.err, err); err != nil {
+	if err = errors.Join(c.Err, info.Err, err); err != nil {
 		return false, fmt.Errorf("MAC: %w", err)
 	}
-	parts := algorithm.inside()
-	oid := parts.take("algorithm", tagOID).oid()
+	parts := algorithm.Inside()
+	oid := parts.Take("algorithm", ber.TagOID).OID()
 	var key []byte
 	var newHash func() hash.Hash
 	if oid == oidPBMAC1 {
 		key, newHash, err = r.pbmac1(parts, password)
 	} else if newHash, err = hashOf(oid); err == nil {
-		key, err = r.derive(derivation{newHash, salt.content, rounds, useMAC}, password, newHash().Size())
+		key, err = r.derive(derivation{newHash, salt.Content, rounds, useMAC}, password, newHash().Size())
 	}
 	if err != nil {
 		return false, fmt.Errorf("MAC: %w", err)
 	}
 	h := hmac.New(newHash, key)
 	h.Write(content)
-	return hmac.Equal(h.Sum(nil), digest.content), nil
+	return hmac.Equal(h.Sum(nil), digest.Content), nil
 }
 
-func (r *reader) pbmac1(parts *cursor, password string) (key []byte, newHash func() hash.Hash, err error) {
-	c := parts.enter("parameters", tagSequence)
-	kdf := c.take("key derivation", tagSequence)
-	oid := c.enter("algorithm", tagSequence).take("algorithm", tagOID).oid()
-	if c.err != nil {
-		return nil, nil, c.err
+func (r *reader) pbmac1(parts *ber.Cursor, password string) (key []byte, newHash func() hash.Hash, err error) {
+	c := parts.Enter("parameters", ber.TagSequence)
+	kdf := c.Take("key derivation", ber.TagSequence)
+	oid := c.Enter("algorithm", ber.TagSequence).Take("algorithm", ber.TagOID).OID()
+	if c.Err != nil {
+		return nil, nil, c.Err
 	}
 	if newHash, err = hashOf(oid); err == nil {
 		key, err = r.pbkdf2(kdf, password, 0)
@@ -86,9 +87,9 @@ func (r *reader) pbmac1(parts *cursor, password string) (key []byte, newHash fun
 
 // decrypt decrypts what was encrypted with a password. The error is errPassword
 // when the result is rubbish.
-func (r *reader) decrypt(algorithm element, secret []byte, password string) ([]byte, error) {
-	parts := algorithm.inside()
-	oid := parts.take("algorithm", tagOID).oid()
+func (r *reader) decrypt(algorithm ber.Element, secret []byte, password string) ([]byte, error) {
+	parts := algorithm.Inside()
+	oid := parts.Take("algorithm", ber.TagOID).OID()
 	var block cipher.Block
 	var iv []byte
 	var err error
@@ -97,7 +98,7 @@ func (r *reader) decrypt(algorithm element, secret []byte, password string) ([]b
 	} else {
 		block, iv, err = r.pbes1(oid, parts, password)
 	}
-	if err = errors.Join(parts.err, err); err != nil {
+	if err = errors.Join(parts.Err, err); err != nil {
 		return nil, err
 	}
 	size := block.BlockSize()
@@ -111,14 +112,14 @@ func (r *reader) decrypt(algorithm element, secret []byte, password string) ([]b
 		return nil, errPassword
 	}
 	plain = plain[:len(plain)-padding]
-	if e, rest, err := readElement(plain, 0); err != nil || e.tag != tagSequence || len(rest) > 0 {
+	if e, rest, err := ber.Read(plain); err != nil || e.Tag != ber.TagSequence || len(rest) > 0 {
 		return nil, errPassword
 	}
 	return plain, nil
 }
 
 // pbes1 prepares a cipher of PKCS#12 itself, RFC 7292 appendix C.
-func (r *reader) pbes1(oid string, parts *cursor, password string) (block cipher.Block, iv []byte, err error) {
+func (r *reader) pbes1(oid string, parts *ber.Cursor, password string) (block cipher.Block, iv []byte, err error) {
 	size := 0
 	switch oid {
 	case oidSHA1and3DES:
@@ -130,17 +131,17 @@ func (r *reader) pbes1(oid string, parts *cursor, password string) (block cipher
 	default:
 		return nil, nil, unsupported("an encryption", oid)
 	}
-	c := parts.enter("parameters", tagSequence)
-	salt := c.take("salt", tagOctets)
-	rounds, err := c.take("rounds", tagInteger).number()
-	if err = errors.Join(c.err, err); err != nil {
+	c := parts.Enter("parameters", ber.TagSequence)
+	salt := c.Take("salt", ber.TagOctets)
+	rounds, err := c.Take("rounds", ber.TagInteger).Number()
+	if err = errors.Join(c.Err, err); err != nil {
 		return nil, nil, err
 	}
-	key, err := r.derive(derivation{sha1.New, salt.content, rounds, useKey}, password, size)
+	key, err := r.derive(derivation{sha1.New, salt.Content, rounds, useKey}, password, size)
 	if err != nil {
 		return nil, nil, err
 	}
-	if iv, err = r.derive(derivation{sha1.New, salt.content, rounds, useIV}, password, 8); err != nil {
+	if iv, err = r.derive(derivation{sha1.New, salt.Content, rounds, useIV}, password, 8); err != nil {
 		return nil, nil, err
 	}
 	switch oid {
@@ -154,13 +155,13 @@ func (r *reader) pbes1(oid string, parts *cursor, password string) (block cipher
 }
 
 // pbes2 prepares a cipher as RFC 8018 §6.2 and §A.4 say.
-func (r *reader) pbes2(parts *cursor, password string) (block cipher.Block, iv []byte, err error) {
-	c := parts.enter("parameters", tagSequence)
-	kdf := c.take("key derivation", tagSequence)
-	scheme := c.enter("encryption", tagSequence)
-	oid := scheme.take("encryption", tagOID).oid()
-	vector := scheme.take("initial vector", tagOctets)
-	if err := errors.Join(c.err, scheme.err); err != nil {
+func (r *reader) pbes2(parts *ber.Cursor, password string) (block cipher.Block, iv []byte, err error) {
+	c := parts.Enter("parameters", ber.TagSequence)
+	kdf := c.Take("key derivation", ber.TagSequence)
+	scheme := c.Enter("encryption", ber.TagSequence)
+	oid := scheme.Take("encryption", ber.TagOID).OID()
+	vector := scheme.Take("initial vector", ber.TagOctets)
+	if err := errors.Join(c.Err, scheme.Err); err != nil {
 		return nil, nil, err
 	}
 	size, newCipher := 0, aes.NewCipher
@@ -181,5 +182,5 @@ func (r *reader) pbes2(parts *cursor, password string) (block cipher.Block, iv [
 		return nil, nil, err
 	}
 	block, err = newCipher(key)
-	return block, vector.content, err
+	return block, vector.Content, err
 }

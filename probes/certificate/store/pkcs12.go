@@ -7,6 +7,7 @@ import (
 	"unicode/utf16"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/ber"
 	"hygiene_exporter/probes/certificate/bundle"
 )
 
@@ -29,6 +30,8 @@ type bag struct {
 	alias, key  string // friendlyName and localKeyID
 	der         []byte
 	certificate bundle.Certificate
+	kind        string // of a key
+	value       ber.Element
 	err         error
 }
 
@@ -43,27 +46,27 @@ type pfx struct {
 	certs     []bag
 }
 
-// pfx reads a PKCS#12. Private keys stay encrypted.
+// pfx reads a PKCS#12.
 func (r *reader) pfx(name string, data []byte) {
 	p := pfx{reader: r, name: name, passwords: r.passwords}
-	outer := cursor{rest: data}
-	c := outer.enter("PFX", tagSequence)
-	c.take("version", tagInteger)
+	outer := ber.Cursor{Rest: data}
+	c := outer.Enter("PFX", ber.TagSequence)
+	c.Take("version", ber.TagInteger)
 	kind, content := contentInfo(c)
-	var mac element
-	if c.at(tagSequence) {
-		mac = c.any("MAC")
+	var mac ber.Element
+	if c.At(ber.TagSequence) {
+		mac = c.Any("MAC")
 	}
-	if c.err == nil && kind != oidData {
-		c.err = probes.Because(probes.Unsupported, errors.New("it is protected by a signature and not by a password"))
+	if c.Err == nil && kind != oidData {
+		c.Err = probes.Because(probes.Unsupported, errors.New("it is protected by a signature and not by a password"))
 	}
-	safes, err := content.octets()
-	if err = errors.Join(c.err, err); err != nil {
+	safes, err := content.Octets()
+	if err = errors.Join(c.Err, err); err != nil {
 		r.fail(name, fmt.Errorf("%s: %w", PKCS12, err))
 		return
 	}
 	var unverified error
-	if mac.whole != nil {
+	if mac.Whole != nil {
 		unverified = p.verify(mac, safes)
 		p.locked = probes.ReasonOf(unverified) == probes.Auth
 	}
@@ -71,7 +74,8 @@ func (r *reader) pfx(name string, data []byte) {
 	if err := p.safes(safes); err != nil {
 		r.fail(name, fmt.Errorf("%s: %w", PKCS12, err))
 	}
-	p.report()
+	p.content.Open = len(p.keys) > 0 && (mac.Whole == nil || p.verified && wellKnown(p.passwords[0]))
+	p.report() // now, when nothing that is spent on keys can lack for certificates
 	if p.locked && len(p.certs) > 0 {
 		unverified = probes.Because(probes.Auth, ErrUnverified)
 	}
@@ -81,17 +85,17 @@ func (r *reader) pfx(name string, data []byte) {
 }
 
 // contentInfo reads type and content, RFC 5652 §3.
-func contentInfo(c *cursor) (kind string, content element) {
-	info := c.enter("content", tagSequence)
-	kind = info.take("content type", tagOID).oid()
-	explicit := info.enter("content", tagNested0)
-	content = explicit.any("content")
-	c.err = errors.Join(c.err, explicit.err)
+func contentInfo(c *ber.Cursor) (kind string, content ber.Element) {
+	info := c.Enter("content", ber.TagSequence)
+	kind = info.Take("content type", ber.TagOID).OID()
+	explicit := info.Enter("content", ber.TagNested0)
+	content = explicit.Any("content")
+	c.Err = errors.Join(c.Err, explicit.Err)
 	return kind, content
 }
 
 // verify finds the password with which the MAC was made.
-func (p *pfx) verify(mac element, safes []byte) error {
+func (p *pfx) verify(mac ber.Element, safes []byte) error {
 	for _, password := range p.passwords {
 		fits, err := p.mac(mac, safes, password)
 		if err != nil {
@@ -109,22 +113,22 @@ func (p *pfx) verify(mac element, safes []byte) error {
 // cannot be read does not hide the others.
 func (p *pfx) safes(data []byte) error {
 	var errs []error
-	outer := cursor{rest: data}
-	c := outer.enter("list of parts", tagSequence)
-	for !c.done() && len(errs) < 10 {
-		var inner cursor
-		inner.rest = c.take("part", tagSequence).whole
-		if c.err != nil {
+	outer := ber.Cursor{Rest: data}
+	c := outer.Enter("list of parts", ber.TagSequence)
+	for !c.Done() && len(errs) < 10 {
+		var inner ber.Cursor
+		inner.Rest = c.Take("part", ber.TagSequence).Whole
+		if c.Err != nil {
 			break
 		}
 		kind, content := contentInfo(&inner)
-		if inner.err != nil {
-			errs = append(errs, inner.err)
+		if inner.Err != nil {
+			errs = append(errs, inner.Err)
 			continue
 		}
 		switch kind {
 		case oidData:
-			plain, err := content.octets()
+			plain, err := content.Octets()
 			if err == nil {
 				err = p.bags(plain, 0)
 			}
@@ -135,24 +139,24 @@ func (p *pfx) safes(data []byte) error {
 			errs = append(errs, probes.Because(probes.Unsupported, fmt.Errorf("a part of the type %.60q", kind)))
 		}
 	}
-	return errors.Join(append(errs, c.err)...)
+	return errors.Join(append(errs, c.Err)...)
 }
 
 // encrypted reads an EncryptedData, RFC 5652 §8.
-func (p *pfx) encrypted(content element) error {
+func (p *pfx) encrypted(content ber.Element) error {
 	if p.locked {
 		return nil // which is an error already
 	}
-	data := content.inside()
-	data.take("version", tagInteger)
-	info := data.enter("encrypted content", tagSequence)
-	info.take("content type", tagOID)
-	algorithm := info.take("algorithm", tagSequence)
-	text := info.take("encrypted content", tagContext0, tagNested0)
-	if err := errors.Join(data.err, info.err); err != nil {
+	data := content.Inside()
+	data.Take("version", ber.TagInteger)
+	info := data.Enter("encrypted content", ber.TagSequence)
+	info.Take("content type", ber.TagOID)
+	algorithm := info.Take("algorithm", ber.TagSequence)
+	text := info.Take("encrypted content", ber.TagContext0, ber.TagNested0)
+	if err := errors.Join(data.Err, info.Err); err != nil {
 		return err
 	}
-	secret, err := text.octets()
+	secret, err := text.Octets()
 	if err != nil {
 		return err
 	}
@@ -173,51 +177,76 @@ func (p *pfx) encrypted(content element) error {
 
 // bags reads the keys and certificates of one part.
 func (p *pfx) bags(data []byte, depth int) error {
-	if depth > maxDepth {
+	if depth > ber.MaxDepth {
 		return errors.New("nested too deeply")
 	}
 	var errs []error
-	outer := cursor{rest: data}
-	list := outer.enter("list of keys and certificates", tagSequence)
-	for !list.done() && len(p.certs)+len(p.keys) <= maxItems && len(errs) < 10 {
-		c := list.enter("key or certificate", tagSequence)
-		kind := c.take("type", tagOID).oid()
-		value := c.take("value", tagNested0)
-		b := bag{err: c.err}
-		if c.at(tagSet) {
-			b.attributes(c.any("attributes"))
+	outer := ber.Cursor{Rest: data}
+	list := outer.Enter("list of keys and certificates", ber.TagSequence)
+	for !list.Done() && len(p.certs)+len(p.keys) <= maxItems && len(errs) < 10 {
+		c := list.Enter("key or certificate", ber.TagSequence)
+		kind := c.Take("type", ber.TagOID).OID()
+		value := c.Take("value", ber.TagNested0)
+		b := bag{err: c.Err}
+		if c.At(ber.TagSet) {
+			b.attributes(c.Any("attributes"))
 		}
 		switch kind {
 		case oidKeyBag, oidShroudedBag:
 			p.others = true
+			b.kind, b.value = kind, value
 			p.keys = append(p.keys, b)
 		case oidCertBag:
 			p.certificate(b, value)
 		case oidCRLBag:
 			p.revoked(value)
 		case oidSafeBag:
-			errs = append(errs, p.bags(value.content, depth+1))
+			errs = append(errs, p.bags(value.Content, depth+1))
 		case oidSecretBag:
 			p.others = true
-			errs = append(errs, c.err)
+			errs = append(errs, c.Err)
 		default: // it could be a certificate
-			errs = append(errs, c.err, unsupported("a kind of content", kind))
+			errs = append(errs, c.Err, unsupported("a kind of content", kind))
 		}
 	}
-	return errors.Join(append(errs, list.err)...)
+	return errors.Join(append(errs, list.Err)...)
+}
+
+// private reads a private key, of which nothing is kept but to which public key it
+// belongs. One that cannot be decrypted says nothing.
+func (p *pfx) private(b bag) bundle.PrivateKey {
+	if b.kind == oidKeyBag {
+		return bundle.PrivateKeyOf(b.value.Content)
+	}
+	info := b.value.Inside().Enter("encrypted key", ber.TagSequence)
+	algorithm := info.Take("algorithm", ber.TagSequence)
+	secret, err := info.Take("encrypted key", ber.TagOctets, ber.TagOctets|ber.Constructed).Octets()
+	if err = errors.Join(info.Err, err); err != nil || p.locked {
+		return bundle.PrivateKey{Err: errPassword}
+	}
+	for _, password := range p.passwords {
+		plain, err := p.decrypt(algorithm, secret, password)
+		if err == nil {
+			return bundle.PrivateKeyOf(plain)
+		}
+		if !errors.Is(err, errPassword) {
+			break
+		}
+	}
+	return bundle.PrivateKey{Err: errPassword}
 }
 
 // attributes reads name and identifier. What cannot be read is not there.
-func (b *bag) attributes(set element) {
-	for c := set.inside(); !c.done(); {
-		attribute := c.enter("attribute", tagSequence)
-		kind := attribute.take("type", tagOID).oid()
-		value := attribute.enter("values", tagSet).any("value")
+func (b *bag) attributes(set ber.Element) {
+	for c := set.Inside(); !c.Done(); {
+		attribute := c.Enter("attribute", ber.TagSequence)
+		kind := attribute.Take("type", ber.TagOID).OID()
+		value := attribute.Enter("values", ber.TagSet).Any("value")
 		switch kind {
 		case oidName:
-			b.alias = bmpText(value.content)
+			b.alias = bmpText(value.Content)
 		case oidLocalKeyID:
-			b.key = string(value.content)
+			b.key = string(value.Content)
 		}
 	}
 }
@@ -231,10 +260,10 @@ func bmpText(content []byte) string {
 }
 
 // certificate reads a CertBag.
-func (p *pfx) certificate(b bag, value element) {
-	c := value.inside().enter("certificate", tagSequence)
-	kind := c.take("type of the certificate", tagOID).oid()
-	b.der, b.err = c.bagValue(b.err)
+func (p *pfx) certificate(b bag, value ber.Element) {
+	c := value.Inside().Enter("certificate", ber.TagSequence)
+	kind := c.Take("type of the certificate", ber.TagOID).OID()
+	b.der, b.err = bagValue(c, b.err)
 	switch {
 	case b.err != nil:
 	case kind != oidX509:
@@ -246,10 +275,10 @@ func (p *pfx) certificate(b bag, value element) {
 }
 
 // revoked reads a CRLBag.
-func (p *pfx) revoked(value element) {
-	c := value.inside().enter("revocation list", tagSequence)
-	kind := c.take("type of the revocation list", tagOID).oid()
-	der, err := c.bagValue(nil)
+func (p *pfx) revoked(value ber.Element) {
+	c := value.Inside().Enter("revocation list", ber.TagSequence)
+	kind := c.Take("type of the revocation list", ber.TagOID).OID()
+	der, err := bagValue(c, nil)
 	switch {
 	case err != nil:
 		p.fail(p.name, err)
@@ -259,13 +288,13 @@ func (p *pfx) revoked(value element) {
 }
 
 // bagValue reads the string in which a certificate or list stands.
-func (c *cursor) bagValue(before error) ([]byte, error) {
-	value := c.enter("value", tagNested0).take("value", tagOctets, tagOctets|bitConstructed)
-	if err := errors.Join(before, c.err); err != nil {
+func bagValue(c *ber.Cursor, before error) ([]byte, error) {
+	value := c.Enter("value", ber.TagNested0).Take("value", ber.TagOctets, ber.TagOctets|ber.Constructed)
+	if err := errors.Join(before, c.Err); err != nil {
 		return nil, err
 	}
-	if value.whole == nil {
+	if value.Whole == nil {
 		return nil, errors.New("there is no value where it should be")
 	}
-	return value.octets()
+	return value.Octets()
 }

@@ -77,6 +77,9 @@ func TestLivePKCS12(t *testing.T) {
 			if chain.Certificates[0].Subject != key || chain.Certificates[2].Subject != "root" {
 				t.Errorf("%s: the chain is %v", name, chain.Certificates)
 			}
+			if keys := chain.Keys; len(keys) != 1 || keys[0].PublicHash != chain.Certificates[0].PublicHash {
+				t.Errorf("%s: the key of the store is not that of the certificate: %+v", name, keys)
+			}
 			if got, want := ours(chain.Certificates[0]), l.attest(l.read(key+".pem")); got != want {
 				t.Errorf("%s: got %v, openssl says %v", name, got, want)
 			}
@@ -182,6 +185,14 @@ func TestLiveJava(t *testing.T) {
 		check(t, errors.Join(err, got.complaints()))
 		if diff := cmp.Diff(l.javaSays(name, "secret"), got.said()); diff != "" || got.Kind != c.kind {
 			t.Errorf("%s is %s (-keytool +ours):\n%s", name, got.Kind, diff)
+		}
+		for _, e := range got.Entries {
+			matches := len(e.Keys) == 1 && e.Keys[0].PublicHash == e.Certificates[0].PublicHash
+			if e.Trusted == matches || c.kind == JKS && !e.Trusted && !matches {
+				if c.kind != JCEKS { // whose keys are protected in another way
+					t.Errorf("%s: entry %s, trusted %v, keys %+v", name, e.Name, e.Trusted, e.Keys)
+				}
+			}
 		}
 		if len(got.Entries) != 5 {
 			t.Errorf("%s: %d entries, want 5", name, len(got.Entries))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/ber"
 	"hygiene_exporter/probes/certificate/bundle"
 )
 
@@ -18,21 +19,21 @@ const (
 // §9.1 and RFC 5652 §5.1. Whether something is signed, and rightly, does not
 // matter here.
 func (r *reader) signedData(name string, data []byte) {
-	outer := cursor{rest: data}
-	info := outer.enter("content", tagSequence)
-	info.take("content type", tagOID)
-	explicit := info.enter("signed data", tagNested0)
-	signed := explicit.enter("signed data", tagSequence)
-	signed.take("version", tagInteger)
-	signed.take("digest algorithms", tagSet)
-	signed.take("signed content", tagSequence)
+	outer := ber.Cursor{Rest: data}
+	info := outer.Enter("content", ber.TagSequence)
+	info.Take("content type", ber.TagOID)
+	explicit := info.Enter("signed data", ber.TagNested0)
+	signed := explicit.Enter("signed data", ber.TagSequence)
+	signed.Take("version", ber.TagInteger)
+	signed.Take("digest algorithms", ber.TagSet)
+	signed.Take("signed content", ber.TagSequence)
 	var certificates []bundle.Certificate
 	var errs []error
-	if signed.at(tagNested0) {
-		set := signed.enter("certificates", tagNested0)
-		for n := 1; !set.done() && r.left >= len(certificates) && len(errs) <= maxErrors; n++ {
-			e := set.any(fmt.Sprintf("certificate %d", n))
-			if set.err != nil {
+	if signed.At(ber.TagNested0) {
+		set := signed.Enter("certificates", ber.TagNested0)
+		for n := 1; !set.Done() && r.left >= len(certificates) && len(errs) <= maxErrors; n++ {
+			e := set.Any(fmt.Sprintf("certificate %d", n))
+			if set.Err != nil {
 				break
 			}
 			c, err := r.member(e, n)
@@ -42,30 +43,30 @@ func (r *reader) signedData(name string, data []byte) {
 			}
 			certificates = append(certificates, c)
 		}
-		signed.err = errors.Join(signed.err, set.err)
+		signed.Err = errors.Join(signed.Err, set.Err)
 	}
-	r.add(name, certificates, errs)
-	if signed.at(tagNested1) {
-		set := signed.enter("revocation lists", tagNested1)
-		for !set.done() && r.left >= 0 {
-			if e := set.any("revocation list"); set.err == nil {
-				r.revocation(name, e.whole)
+	r.add(Entry{Name: name, Certificates: certificates, Errors: errs})
+	if signed.At(ber.TagNested1) {
+		set := signed.Enter("revocation lists", ber.TagNested1)
+		for !set.Done() && r.left >= 0 {
+			if e := set.Any("revocation list"); set.Err == nil {
+				r.revocation(name, e.Whole)
 			}
 		}
-		signed.err = errors.Join(signed.err, set.err)
+		signed.Err = errors.Join(signed.Err, set.Err)
 	}
-	if signed.err != nil {
-		r.fail(name, fmt.Errorf("%s: %w", PKCS7, signed.err))
+	if signed.Err != nil {
+		r.fail(name, fmt.Errorf("%s: %w", PKCS7, signed.Err))
 	}
 }
 
 // member reads one of the certificates, which may be of other kinds (RFC 5652
 // §10.2.2).
-func (r *reader) member(e element, n int) (bundle.Certificate, error) {
-	if e.tag != tagSequence {
+func (r *reader) member(e ber.Element, n int) (bundle.Certificate, error) {
+	if e.Tag != ber.TagSequence {
 		return bundle.Certificate{}, probes.Because(probes.Unsupported, fmt.Errorf("certificate %d is not of X.509", n))
 	}
-	c, err := certificate(e.whole)
+	c, err := certificate(e.Whole)
 	if err != nil {
 		err = fmt.Errorf("certificate %d: %w", n, err)
 	}

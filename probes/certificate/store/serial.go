@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/ber"
 )
 
 // The marks of Java's serialisation, chapter 6.4.2 of its specification.
@@ -55,7 +56,7 @@ func (k *java) skipObject() {
 func (s *serial) skip(mark byte) {
 	s.depth++
 	defer func() { s.depth-- }()
-	if s.depth > maxDepth && s.err == nil {
+	if s.depth > ber.MaxDepth && s.err == nil {
 		s.err = errors.New("nested too deeply")
 	}
 	if s.err != nil {
@@ -97,7 +98,7 @@ func (s *serial) class(mark byte) *class {
 		}
 		s.err = errors.Join(s.err, errors.New("a reference to nothing"))
 		return nil
-	case mark != markClass || s.depth > maxDepth:
+	case mark != markClass || s.depth > ber.MaxDepth:
 		s.err = fmt.Errorf("there is no class where it should be: %#x", mark)
 		return nil
 	}
@@ -132,7 +133,7 @@ func (s *serial) annotations() {
 // values skips the fields of an object, those of the highest class first.
 func (s *serial) values(c *class) {
 	var line []*class
-	for ; c != nil && len(line) <= maxDepth; c = c.above {
+	for ; c != nil && len(line) <= ber.MaxDepth; c = c.above {
 		line = append(line, c)
 	}
 	for i := len(line) - 1; i >= 0 && s.err == nil; i-- {
@@ -169,7 +170,7 @@ func (s *serial) array() {
 	}
 	// Every value takes a byte at least, so that no more are possible.
 	if s.err == nil && size > len(s.rest) {
-		s.err = errShort
+		s.err = ber.ErrShort
 	}
 	for ; size > 0 && s.err == nil; size-- {
 		s.value(c.name[1])

@@ -10,9 +10,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/ber"
 	"hygiene_exporter/probes/certificate/bundle"
 )
 
@@ -50,6 +52,9 @@ type Content struct {
 	References []string // the files with certificates that a kubeconfig names, as they stand in it
 	Others     []string // the kinds of the other PEM blocks, such as "PRIVATE KEY"
 	Errors     []error  // each with a reason, see probes.ReasonOf
+	// Open says that the keys of a keystore are protected by no password, or by
+	// one that everybody knows.
+	Open bool
 }
 
 // An Entry is a certificate, or a chain of them, under one name.
@@ -60,6 +65,12 @@ type Entry struct {
 	Name         string
 	Certificates []bundle.Certificate // a leaf before its issuers, where the file tells
 	Errors       []error              // of what claims to be a certificate here and is none
+	// Keys are the private keys that stand beside the certificates: in the same
+	// text, in the same entry of a keystore, or under a key beside in a document.
+	Keys []bundle.PrivateKey
+	// Trusted says that a keystore holds the certificate as one that is trusted,
+	// and not as that of a key.
+	Trusted bool
 }
 
 // A CRL is a list of revoked certificates, RFC 5280 §5.
@@ -99,7 +110,7 @@ func Parse(data []byte, o Options) (Content, error) {
 }
 
 func parse(data []byte, o Options, rounds int) (Content, error) {
-	r := reader{passwords: attempts(o.Passwords), rounds: rounds, left: maxItems, names: map[string]int{}}
+	r := reader{passwords: attempts(o.Passwords), rounds: rounds, left: maxItems, names: map[string]int{}, keys: map[string][]bundle.PrivateKey{}}
 	r.content.Kind = r.read("", data)
 	return r.finish()
 }
@@ -108,12 +119,13 @@ func parse(data []byte, o Options, rounds int) (Content, error) {
 type reader struct {
 	content   Content
 	passwords []string
-	rounds    int            // that are left
-	left      int            // items that are left
-	failed    int            // errors so far, the suppressed ones too
-	names     map[string]int // how often each was taken
-	depth     int            // of files inside files
-	others    bool           // a store holds something else, such as a secret key
+	rounds    int                            // that are left
+	left      int                            // items that are left
+	failed    int                            // errors so far, the suppressed ones too
+	names     map[string]int                 // how often each was taken
+	depth     int                            // of files inside files
+	others    bool                           // a store holds something else, such as a secret key
+	keys      map[string][]bundle.PrivateKey // of texts, by name
 }
 
 func (r *reader) finish() (Content, error) {
@@ -124,6 +136,7 @@ func (r *reader) finish() (Content, error) {
 	if r.failed > maxErrors {
 		c.Errors = append(c.Errors, probes.Because(probes.TooLarge, fmt.Errorf("%d further errors", r.failed-maxErrors)))
 	}
+	r.giveKeys()
 	r.nameTheRest()
 	if len(c.Entries)+len(c.CRLs)+len(c.SSH)+len(c.References)+len(c.Errors) > 0 {
 		return *c, nil
@@ -135,6 +148,23 @@ func (r *reader) finish() (Content, error) {
 		}
 	}
 	return *c, bundle.ErrNone
+}
+
+// giveKeys gives the private keys of texts to the certificates that stand under
+// the same name, or beside: tls.crt and tls.key, client-certificate-data and
+// client-key-data.
+func (r *reader) giveKeys() {
+	for i, e := range r.content.Entries {
+		if keys := r.keys[e.Name]; len(keys) > 0 {
+			r.content.Entries[i].Keys = append(e.Keys, keys...)
+			continue
+		}
+		for name, keys := range r.keys {
+			if cut := strings.LastIndexByte(name, '.'); cut > 0 && strings.HasPrefix(e.Name, name[:cut+1]) {
+				r.content.Entries[i].Keys = append(r.content.Entries[i].Keys, keys...)
+			}
+		}
+	}
 }
 
 // nameTheRest names SSH certificates and revocation lists, of which a file can
@@ -190,22 +220,22 @@ func sniff(data []byte) Kind {
 	case bytes.HasPrefix(data, []byte(magicJCEKS)):
 		return JCEKS
 	}
-	inner, ok := peek(data, tagSequence)
+	inner, ok := peek(data, ber.TagSequence)
 	if !ok || len(inner) < 2 {
 		return Unknown
 	}
-	if _, length, head, err := readHead(inner); err == nil && inner[0] == tagOID && length > 0 && length <= len(inner)-head {
-		e := element{whole: inner[:head+length]}
-		if e.oid() == oidSignedData {
+	if _, length, head, err := ber.Head(inner); err == nil && inner[0] == ber.TagOID && length > 0 && length <= len(inner)-head {
+		e := ber.Element{Whole: inner[:head+length]}
+		if e.OID() == oidSignedData {
 			return PKCS7
 		}
 	}
-	if inner[0] == tagInteger && len(inner) > 3 && inner[1] == 1 && inner[2] == 3 {
-		if info, ok := peek(inner[3:], tagSequence); ok && len(info) > 0 && info[0] == tagOID {
+	if inner[0] == ber.TagInteger && len(inner) > 3 && inner[1] == 1 && inner[2] == 3 {
+		if info, ok := peek(inner[3:], ber.TagSequence); ok && len(info) > 0 && info[0] == ber.TagOID {
 			return PKCS12
 		}
 	}
-	if tbs, ok := peek(inner, tagSequence); ok {
+	if tbs, ok := peek(inner, ber.TagSequence); ok {
 		return sniffSigned(tbs)
 	}
 	if data[1] >= 0x80 {
@@ -218,13 +248,13 @@ func sniff(data []byte) Kind {
 // with. RFC 5280 §4.1 and §5.1: a list has a date where a certificate has a
 // sequence of two.
 func sniffSigned(tbs []byte) Kind {
-	c := cursor{rest: tbs}
-	if c.at(tagInteger) {
-		c.any("version")
+	c := ber.Cursor{Rest: tbs}
+	if c.At(ber.TagInteger) {
+		c.Any("version")
 	}
-	c.take("algorithm", tagSequence)
-	c.take("issuer", tagSequence)
-	if c.at(tagUTCTime, tagGeneralizedTime) {
+	c.Take("algorithm", ber.TagSequence)
+	c.Take("issuer", ber.TagSequence)
+	if c.At(ber.TagUTCTime, ber.TagGeneralizedTime) {
 		return Revocation
 	}
 	return DER
@@ -232,7 +262,7 @@ func sniffSigned(tbs []byte) Kind {
 
 // peek returns what is there of the content of an element that may be cut.
 func peek(data []byte, tag byte) ([]byte, bool) {
-	got, _, head, err := readHead(data)
+	got, _, head, err := ber.Head(data)
 	if err != nil || got != tag {
 		return nil, false
 	}
@@ -245,7 +275,7 @@ func (r *reader) der(name string, data []byte) {
 	if err != nil || name != "" && len(b.Certificates) == 0 {
 		return // another structure, as documents are full of them, or nothing that is one
 	}
-	r.add(name, b.Certificates, b.Errors)
+	r.add(Entry{Name: name, Certificates: b.Certificates, Errors: b.Errors})
 }
 
 // certificate reads the DER of one certificate of a store, and returns it or why
@@ -264,13 +294,9 @@ func certificate(der []byte) (bundle.Certificate, error) {
 }
 
 // add takes what was found under a name. Names that occur twice get a number.
-func (r *reader) add(name string, certificates []bundle.Certificate, errs []error) {
-	if len(certificates)+len(errs) == 0 {
-		return
-	}
-	kept := certificates[:min(len(certificates), max(r.left, 0))]
-	r.left -= len(certificates)
-	e := Entry{Certificates: kept}
+func (r *reader) add(e Entry) {
+	errs := e.Errors
+	r.left, e.Certificates, e.Errors = r.left-len(e.Certificates), e.Certificates[:min(len(e.Certificates), max(r.left, 0))], nil
 	for _, err := range errs {
 		if r.mayFail() {
 			e.Errors = append(e.Errors, reasoned(err))
@@ -279,7 +305,7 @@ func (r *reader) add(name string, certificates []bundle.Certificate, errs []erro
 	if len(e.Certificates)+len(e.Errors) == 0 {
 		return
 	}
-	e.Name = r.unique(name)
+	e.Name = r.unique(e.Name)
 	r.content.Entries = append(r.content.Entries, e)
 }
 

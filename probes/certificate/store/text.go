@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"unicode/utf16"
 
+	"hygiene_exporter/probes/certificate/ber"
 	"hygiene_exporter/probes/certificate/bundle"
 )
 
@@ -75,12 +76,15 @@ func (r *reader) blocks(name string, data []byte) {
 	if !bytes.Contains(data, []byte(markBegin)) {
 		return
 	}
-	if data[0] == tagSequence { // the digit 0, which the bundle could take for DER
+	if data[0] == ber.TagSequence { // the digit 0, which the bundle could take for DER
 		data = append([]byte(" "), data...)
 	}
 	b, err := bundle.Parse(data)
 	if err == nil || errors.Is(err, bundle.ErrNone) {
-		r.add(name, b.Certificates, b.Errors)
+		r.add(Entry{Name: name, Certificates: b.Certificates, Errors: b.Errors})
+	}
+	if keys := bundle.PrivateKeys(data); len(keys) > 0 && len(r.keys) < maxErrors {
+		r.keys[name] = append(r.keys[name], keys...)
 	}
 	if len(b.Others) > 0 || bytes.Contains(data, []byte("PKCS")) || bytes.Contains(data, []byte("CRL")) || bytes.Contains(data, []byte("CMS")) {
 		r.otherBlocks(name, data)
