@@ -13,7 +13,11 @@ import (
 // A Host is all that a probe may touch of the world, so that a test can supply
 // another one.
 type Host struct {
-	Files    *rootfs.FS
+	Files *rootfs.FS
+	// Credentials are what systemd passed to the agent with LoadCredential=, by
+	// name below /; nil when it passed nothing.
+	Credentials *rootfs.FS
+
 	Commands Commands
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	Netlink  Netlink

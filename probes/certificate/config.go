@@ -20,6 +20,10 @@ type Config struct {
 	probes.Settings `yaml:",inline"`
 	// Where certificates are looked for. The default knows the usual places of common software.
 	Sources []Source `yaml:"sources"`
+	// Exceptions to the policies of sources. The first that fits an object has the word; what it leaves empty comes from the source.
+	Overrides []Override `yaml:"overrides"`
+	// Files with the authorities that clients trust besides those of the system. With any, a certificate that leads to none of them is reported.
+	Trust []string `yaml:"trust"`
 	// Largest file that is read, in bytes.
 	MaxFileSize int64 `yaml:"max_file_size"`
 	// Most files that are looked at; further ones are a fault of their source.
@@ -44,14 +48,35 @@ type Source struct {
 	Owner string `yaml:"owner"`
 	// Whether paths may be missing. Otherwise a missing file or directory is reported.
 	Optional bool `yaml:"optional"`
-	// File with the passwords of stores, one on each line; they are tried in turn. It is read in each run.
+	// File with the passwords of stores, one on each line; they are tried in turn. It is read in each run. A name without a slash is that of a credential of systemd.
 	PasswordsFile string `yaml:"passwords_file"`
 	// When certificates must be renewed. Each time is a share of their life, such as 33%, or a time before their end, such as 30d.
 	Renew Renew `yaml:"renew"`
+	// Longest life that a certificate may have; 0 means any.
+	MaxLifetime probes.Duration `yaml:"max_lifetime"`
+}
+
+// An Override is an exception. What it names must all fit: a path and an issuer
+// if it names both.
+type Override struct {
+	// Patterns of files, or of objects, such as /etc/app/store.jks#alias.
+	Paths []string `yaml:"paths"`
+	// Patterns of the common name or the organisation of the issuer.
+	Issuers []string `yaml:"issuers"`
+	// Whether it is only for certificates that may sign others.
+	Authorities bool `yaml:"authorities"`
+	// Who is told instead.
+	Owner string `yaml:"owner"`
+	// When such certificates must be renewed.
+	Renew Renew `yaml:"renew"`
+	// Longest life that such a certificate may have.
+	MaxLifetime probes.Duration `yaml:"max_lifetime"`
 }
 
 // Renew is a renewal policy. What is left empty has its default.
 type Renew struct {
+	// Who renews the certificate, if that is software that does so late: kubelet, swarm, vault, last_month (Icinga, Puppet) or last_weeks (Proxmox). It stands for the times below; files where such software puts them have it by default.
+	Profile Profile `yaml:"profile"`
 	// When the certificate should be renewed; empty means 33%.
 	Due Margin `yaml:"due"`
 	// When somebody is told that it was not; empty means 25%.
@@ -173,6 +198,14 @@ func (c *Config) Validate() error {
 		names = append(names, source.Name)
 		errs = append(errs, probes.At(fmt.Sprintf("sources[%d]", i), err))
 	}
+	for i, override := range c.Overrides {
+		errs = append(errs, probes.At(fmt.Sprintf("overrides[%d]", i), override.validate()))
+	}
+	for i, name := range c.Trust {
+		if !filepath.IsAbs(name) {
+			errs = append(errs, probes.At(fmt.Sprintf("trust[%d]", i), fmt.Errorf("%.80q is not an absolute path", name)))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -195,15 +228,33 @@ func (s Source) validate() error {
 			errs = append(errs, probes.At(at, slashInBraces(path)))
 		}
 	}
-	if s.PasswordsFile != "" && !filepath.IsAbs(s.PasswordsFile) {
-		errs = append(errs, probes.At("passwords_file", fmt.Errorf("%.80q is not an absolute path", s.PasswordsFile)))
+	if strings.Contains(s.PasswordsFile, "/") && !filepath.IsAbs(s.PasswordsFile) {
+		errs = append(errs, probes.At("passwords_file", fmt.Errorf("%.80q is neither an absolute path nor the name of a credential", s.PasswordsFile)))
 	}
-	for i, pattern := range s.Exclude {
+	errs = append(errs, validPatterns("exclude", s.Exclude), probes.At("renew", s.Renew.validate()))
+	return errors.Join(errs...)
+}
+
+func validPatterns(key string, patterns []string) error {
+	var errs []error
+	for i, pattern := range patterns {
 		if !doublestar.ValidatePattern(pattern) {
-			errs = append(errs, probes.At(fmt.Sprintf("exclude[%d]", i), fmt.Errorf("%.80q is not a valid pattern", pattern)))
+			errs = append(errs, probes.At(fmt.Sprintf("%s[%d]", key, i), fmt.Errorf("%.80q is not a valid pattern", pattern)))
 		}
 	}
-	return errors.Join(append(errs, probes.At("renew", s.Renew.validate()))...)
+	return errors.Join(errs...)
+}
+
+func (o Override) validate() error {
+	var errs []error
+	if len(o.Paths)+len(o.Issuers) == 0 && !o.Authorities {
+		errs = append(errs, errors.New("fits everything; name paths or issuers, or set authorities"))
+	}
+	if o.Owner == "" && o.Renew == (Renew{}) && o.MaxLifetime == 0 {
+		errs = append(errs, errors.New("changes nothing; set owner, renew or max_lifetime"))
+	}
+	errs = append(errs, validPatterns("paths", o.Paths), validPatterns("issuers", o.Issuers), probes.At("renew", o.Renew.validate()))
+	return errors.Join(errs...)
 }
 
 // validate compares what can be compared: shares with shares, times with times.
@@ -215,23 +266,13 @@ func (r Renew) validate() error {
 			errs = append(errs, probes.At(lateKey, fmt.Errorf("%s is earlier than %s, which is %s", late, earlyKey, early)))
 		}
 	}
-	r = r.withDefaults()
+	if r.Profile != "" && !slices.Contains(profiles(), r.Profile) {
+		errs = append(errs, probes.At("profile", fmt.Errorf("%.40q is not one of %q", string(r.Profile), profiles())))
+	}
+	r = r.expand().withDefaults()
 	before(r.Due, r.Overdue, "due", "overdue")
 	before(r.Overdue, r.Critical, "overdue", "critical")
 	return errors.Join(errs...)
-}
-
-// withDefaults fills in what was left empty.
-func (r Renew) withDefaults() Renew {
-	fill := func(m *Margin, percent float64) {
-		if *m == (Margin{}) {
-			m.Percent = percent
-		}
-	}
-	fill(&r.Due, 33)
-	fill(&r.Overdue, 25)
-	fill(&r.Critical, 10)
-	return r
 }
 
 // New returns the probe.

@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"strings"
 	"time"
 
 	"hygiene_exporter/probes/certificate/bundle"
@@ -15,12 +16,27 @@ type deadlines struct {
 
 const day = 24 * time.Hour
 
+// deadlines returns by when a certificate in a place must be renewed; it is false
+// if there is no such time. The members of a bundle without a leaf have none,
+// because an old root beside its successor is as it should be; a policy of one's
+// own gives them some.
+func (p policy) deadlines(c bundle.Certificate, slot string) (deadlines, bool) {
+	switch {
+	case c.NotAfter.IsZero(), strings.HasPrefix(slot, spare):
+		return deadlines{}, false // it never ends, or nobody minds
+	case strings.HasPrefix(slot, "leaf"), p.explicit:
+		return p.renew.deadlines(c), true
+	case strings.HasPrefix(slot, "chain"):
+		return chainDeadlines(c), true
+	}
+	return deadlines{}, false
+}
+
 // deadlines applies a renewal policy to a certificate. They never fall: due is
 // at or before overdue, overdue at or before critical, critical at or before the
 // end. A certificate whose end is before its beginning is critical from its end;
 // one without a beginning, as OpenSSH has them, counts as one of a year.
 func (r Renew) deadlines(c bundle.Certificate) deadlines {
-	r = r.withDefaults()
 	life := lifetime(c)
 	overdue := r.Overdue.of(life)
 	due := max(r.Due.of(life), overdue)
@@ -62,4 +78,14 @@ func lifetime(c bundle.Certificate) time.Duration {
 		return 365 * day
 	}
 	return max(0, c.NotAfter.Sub(c.NotBefore))
+}
+
+// listOverdue is when somebody is told that a revocation list was not replaced.
+// Authorities publish late in its life: of a week and twelve hours, some leave
+// the twelve.
+func listOverdue(this, next time.Time) time.Time {
+	if this.IsZero() || next.IsZero() {
+		return time.Time{}
+	}
+	return next.Add(-share(max(0, next.Sub(this)), 5))
 }

@@ -30,7 +30,7 @@ func TestDefaultDeadlinesFitEveryLife(t *testing.T) {
 		{398 * day, 11347776 * time.Second, 2388 * time.Hour, 3438720 * time.Second},
 		{7300 * day, 208137600 * time.Second, 1825 * day, 730 * day},
 	} {
-		d := Renew{}.deadlines(living(c.life))
+		d := Renew{}.withDefaults().deadlines(living(c.life))
 		end := begin.Add(c.life)
 		if d.due != end.Add(-c.due) || d.overdue != end.Add(-c.overdue) || d.critical != end.Add(-c.critical) {
 			t.Errorf("a life of %s: due %s, overdue %s, critical %s before the end, want %s, %s, %s",
@@ -57,7 +57,7 @@ func TestDeadlinesNeverFall(t *testing.T) {
 		if rand.IntN(10) == 0 {
 			c.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) // RFC 5280: no end
 		}
-		policy := Renew{margin(), margin(), margin()}
+		policy := Renew{Due: margin(), Overdue: margin(), Critical: margin()}.withDefaults()
 		for name, d := range map[string]deadlines{"leaf": policy.deadlines(c), "chain": chainDeadlines(c)} {
 			if d.due.After(d.overdue) || d.overdue.After(d.critical) || d.critical.After(c.NotAfter) {
 				t.Fatalf("%s of %s to %s with %+v: %+v", name, c.NotBefore, c.NotAfter, policy, d)
@@ -121,7 +121,13 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		"sources[0].renew.critical: 40d is earlier than overdue, which is 30d": func(c *Config) {
 			c.Sources[0].Renew = Renew{Overdue: Margin{Fixed: 30 * day}, Critical: Margin{Fixed: 40 * day}}
 		},
-		"timeout: must be above 0 and below the interval of 5m, not 0s": func(c *Config) { c.Timeout = 0 },
+		`sources[0].passwords_file: "a/b" is neither an absolute path nor the name of a credential`:               func(c *Config) { c.Sources[0].PasswordsFile = "a/b" },
+		`sources[0].renew.profile: "certbot" is not one of ["kubelet" "swarm" "vault" "last_month" "last_weeks"]`: func(c *Config) { c.Sources[0].Renew.Profile = "certbot" },
+		`overrides[0]: fits everything; name paths or issuers, or set authorities`:                                func(c *Config) { c.Overrides = []Override{{Owner: "x"}} },
+		`overrides[0]: changes nothing; set owner, renew or max_lifetime`:                                         func(c *Config) { c.Overrides = []Override{{Authorities: true}} },
+		`overrides[0].issuers[0]: "[" is not a valid pattern`:                                                     func(c *Config) { c.Overrides = []Override{{Issuers: []string{"["}, Owner: "x"}} },
+		`trust[0]: "ca.pem" is not an absolute path`:                                                              func(c *Config) { c.Trust = []string{"ca.pem"} },
+		"timeout: must be above 0 and below the interval of 5m, not 0s":                                           func(c *Config) { c.Timeout = 0 },
 	} {
 		c := defaultConfig()
 		change(c)

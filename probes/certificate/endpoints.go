@@ -172,7 +172,8 @@ func (e Endpoint) target(h Handshakes) endpoint.Target {
 	return t
 }
 
-// source is the policy of an endpoint, as if it were one of files.
-func (e Endpoint) source() *Source {
-	return &Source{Owner: e.Owner, Renew: e.Renew}
+// policy is what is expected of its certificate.
+func (e Endpoint) policy() policy {
+	renew := e.Renew.expand()
+	return policy{owner: e.Owner, renew: renew.withDefaults(), explicit: renew != Renew{}}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/certificate/bundle"
 	"hygiene_exporter/probes/certificate/store"
 )
@@ -30,12 +31,12 @@ func (p *probe) Explain(_ context.Context, object string) (string, error) {
 	now := time.Now()
 	for _, part := range f.parts {
 		if object == name || object == part.object {
-			source.explainPart(&b, part, now)
+			part.explain(&b, now)
 		}
 	}
-	for _, crl := range f.crls {
-		if object == name || object == objectOf(name, crl.Name) {
-			explainCRL(&b, crl, now)
+	for i, list := range f.lists {
+		if object == name || object == objectOf(name, list.Name) {
+			explainList(&b, list, f.onLists[i], now)
 		}
 	}
 	if object == name {
@@ -81,8 +82,8 @@ func (f *file) summary() string {
 	if len(f.parts) > 1 {
 		text += fmt.Sprintf(" in %d entries", len(f.parts))
 	}
-	if len(f.crls) > 0 {
-		text += fmt.Sprintf(" and %d revocation lists", len(f.crls))
+	if len(f.lists) > 0 {
+		text += fmt.Sprintf(" and %d revocation lists", len(f.lists))
 	}
 	if f.kind != store.Unknown {
 		text += fmt.Sprintf(" (%s)", f.kind)
@@ -90,41 +91,41 @@ func (f *file) summary() string {
 	return text
 }
 
-func (s *Source) explainPart(b *strings.Builder, p part, now time.Time) {
-	if p.facts.trustStore {
-		fmt.Fprintf(b, "\n%s is a trust store: its certificates are counted, and nobody is told of one by one.\n", p.object)
+func (p *part) explain(b *strings.Builder, now time.Time) {
+	if p.roots {
+		fmt.Fprintf(b, "\n%s is a trust store: its %d certificates are counted, and nobody is told of one by one.\n", p.object, len(p.bundle.Certificates))
 		return
 	}
-	names := slots(p.bundle.Certificates)
-	for i, c := range p.bundle.Certificates {
-		fmt.Fprintf(b, "\n%s", names[i])
+	for i := range p.bundle.Certificates {
+		fmt.Fprintf(b, "\n%s", p.slots[i])
 		if strings.Contains(p.object, "#") {
 			fmt.Fprintf(b, " of %s", p.object)
 		}
 		b.WriteString("\n")
-		s.explain(b, c, names[i], now)
+		p.policy.explain(b, p.bundle.Certificates[i], p.slots[i], now)
+		p.explainChecks(b, i)
 	}
 	for _, err := range p.bundle.Errors {
 		fmt.Fprintf(b, "\nUnreadable in %s: %v.\n", p.object, err)
 	}
 }
 
-// explain describes one certificate.
-func (s *Source) explain(b *strings.Builder, c bundle.Certificate, slot string, now time.Time) {
+// explain describes one certificate and its deadlines.
+func (p policy) explain(b *strings.Builder, c bundle.Certificate, slot string, now time.Time) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(b, "  %-12s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("subject", "%s", c.Subject)
 	line("issuer", "%s", c.Issuer)
-	if len(c.Names) > 0 {
-		line("names", "%s", nameList(c.Names))
+	if c.NameCount > 0 {
+		line("names", "%s", nameList(c.SANs))
 	}
 	line("serial", "%s", c.Serial)
 	line("sha256", "%s", c.Fingerprint)
 	line("key", "%s, signed with %s", c.Key, c.Signature)
 	line("valid from", "%s", when(c.NotBefore, now))
 	line("valid until", "%s", when(c.NotAfter, now))
-	d, ok := s.deadlines(c, slot)
+	d, ok := p.deadlines(c, slot)
 	switch {
 	case ok:
 		line("renew from", "%s", when(d.due, now))
@@ -135,16 +136,65 @@ func (s *Source) explain(b *strings.Builder, c bundle.Certificate, slot string, 
 	case !c.NotAfter.IsZero():
 		line("renewal", "no deadlines: in a bundle without a leaf, an old certificate beside its successor is as it should be; give the source a policy under renew if it should have some")
 	}
-	if c.Nonconforming != nil {
-		line("finding", "%s: strict software refuses the certificate: %v", nonconforming, c.Nonconforming)
+}
+
+// explainChecks says which checks a certificate fails, and which could not be
+// made.
+func (p *part) explainChecks(b *strings.Builder, i int) {
+	for n, verdict := range p.verdicts[i] {
+		switch verdict {
+		case fail:
+			fmt.Fprintf(b, "  %-12s %s: %s\n", "finding", check(n), p.meaning(check(n), p.bundle.Certificates[i]))
+		case unknown:
+			fmt.Fprintf(b, "  %-12s %s could not be checked\n", "unknown", check(n))
+		}
 	}
 }
 
-func explainCRL(b *strings.Builder, crl store.CRL, now time.Time) {
-	fmt.Fprintf(b, "\nrevocation list of %s\n", crl.Issuer)
-	fmt.Fprintf(b, "  %-12s %s\n", "made", when(crl.ThisUpdate, now))
-	fmt.Fprintf(b, "  %-12s %s\n", "next until", when(crl.NextUpdate, now))
-	fmt.Fprintf(b, "  %-12s %d\n", "entries", crl.Entries)
+// meaning says what a finding means for a certificate.
+func (p *part) meaning(found check, c bundle.Certificate) string {
+	switch found {
+	case nonconforming:
+		return fmt.Sprintf("strict software refuses it: %v", c.Nonconforming)
+	case weakKey:
+		return "its key can be broken, and current software refuses it"
+	case weakSignature:
+		return "its signature can be forged, and current software refuses it"
+	case selfSigned:
+		return "nobody but itself vouches for it"
+	case noSAN:
+		return "it bears no alternative name, and current clients look at nothing else"
+	case longLife:
+		return fmt.Sprintf("it is valid for longer than %s, which the configuration allows", probes.Duration(p.policy.maxLifetime))
+	case notYetValid:
+		return "it is not valid yet"
+	case chainDisordered:
+		return "it has not issued the certificate before it"
+	case chainIncomplete:
+		return "the file lacks an issuer, which clients may not have"
+	case untrusted:
+		return "its chain leads to no authority that clients trust, or has a signature that is wrong"
+	case keyMismatch:
+		return fmt.Sprintf("the private key in %s belongs to another certificate", p.key)
+	case keyExposed:
+		return fmt.Sprintf("every user of the host can read the private key in %s", p.key)
+	case olderDuplicate:
+		return "a newer certificate for the same names lies elsewhere on the host"
+	}
+	return ""
+}
+
+func explainList(b *strings.Builder, list store.CRL, v verdicts, now time.Time) {
+	fmt.Fprintf(b, "\nrevocation list of %s\n", list.Issuer)
+	fmt.Fprintf(b, "  %-12s %s\n", "made", when(list.ThisUpdate, now))
+	fmt.Fprintf(b, "  %-12s %s\n", "next until", when(list.NextUpdate, now))
+	fmt.Fprintf(b, "  %-12s %d\n", "entries", list.Entries)
+	switch v[listForged] {
+	case fail:
+		fmt.Fprintf(b, "  %-12s %s: no certificate of that name here has signed it\n", "finding", listForged)
+	case unknown:
+		fmt.Fprintf(b, "  %-12s %s could not be checked: its issuer is not here\n", "unknown", listForged)
+	}
 }
 
 // when prints an instant and how far it is from now.

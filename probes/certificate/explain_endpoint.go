@@ -76,7 +76,7 @@ func (e *Endpoint) explainServer(b *strings.Builder, server *endpoint.Server, no
 	names, list := sentSlots(server.Certificates)
 	for i, c := range list {
 		fmt.Fprintf(b, "\n%s\n", names[i])
-		e.source().explain(b, c, names[i], now)
+		e.policy().explain(b, c, names[i], now)
 	}
 	for i, c := range server.Certificates {
 		if c.Err != nil {

@@ -10,24 +10,22 @@ import (
 	"hygiene_exporter/probes/certificate/bundle"
 )
 
-// facts are the samples of one file, which stay the same as long as the file
-// does. A trust store has none here: what it counts changes with the time.
+// facts are what is known of a part as long as its file stays the same.
 type facts struct {
-	samples    []probes.Sample
-	trustStore bool
-	verdicts   map[string]tally // by finding
+	slots    []string
+	verdicts []verdicts // by certificate
+	samples  []probes.Sample
+	key      string // where the private key is
 }
 
-// A tally counts certificates by the result of a check.
-type tally [3]int
-
-// slots names the certificates of a bundle. A single certificate is a leaf
-// whatever it says of itself. Otherwise the leaf is the first that may not sign
-// others, and the rest stands behind it in the order of the file; further ones
-// that may not sign are leaf2 and so on. A bundle without a leaf is a set, in
-// which only the subjects tell the certificates apart.
-func slots(certificates []bundle.Certificate) []string {
-	if len(certificates) == 1 {
+// slots names the certificates of a part. A single certificate is a leaf
+// whatever it says of itself, unless it is one of the authorities that a keystore
+// trusts. Otherwise the leaf is the first that may not sign others, and the rest
+// stands behind it in the order of the file; further ones that may not sign are
+// leaf2 and so on. A part without a leaf is a set, in which only the subjects
+// tell the certificates apart.
+func slots(certificates []bundle.Certificate, set bool) []string {
+	if len(certificates) == 1 && !(set && certificates[0].CA) {
 		return []string{"leaf"}
 	}
 	names := make([]string, len(certificates))
@@ -62,84 +60,76 @@ func numbered(name string, n int) string {
 	return name + strconv.Itoa(n)
 }
 
-// describe makes the facts of a part of a file.
-func (s *Source) describe(p part, key privateKey, trustStoreSize int) facts {
-	object, b := p.object, p.bundle
-	names := slots(b.Certificates)
-	if isTrustStore(b, names, trustStoreSize) {
-		return facts{trustStore: true}
+// describe makes the facts of a part, and the verdicts for which nothing but its
+// file is needed.
+func (p *part) describe(trustStoreSize int) {
+	p.facts = facts{slots: slots(p.bundle.Certificates, p.set)}
+	p.roots = p.roots || len(p.slots) > trustStoreSize && !strings.HasPrefix(p.slots[0], "leaf") && !strings.HasPrefix(p.slots[0], "chain")
+	if p.roots {
+		return
 	}
 	var r probes.Result
-	f := facts{verdicts: map[string]tally{}}
-	for i, c := range b.Certificates {
-		slot := names[i]
-		s.validity(&r, object, slot, c)
-		r.Add(info, 1, object, slot, s.Owner, c.Subject, c.Issuer, c.Serial, c.Fingerprint, c.Key, c.Signature, nameList(c.Names))
-		verdicts := judge(p, names, i, key)
-		for _, name := range findings() {
-			v, judged := verdicts[name]
-			if !judged {
-				continue // the check is not made on a certificate in this place
-			}
-			count := f.verdicts[name]
-			count[v]++
-			f.verdicts[name] = count
-			if v == fail {
-				r.Add(finding, 1, object, slot, name, s.Owner)
-			}
-		}
+	for i, c := range p.bundle.Certificates {
+		slot := p.slots[i]
+		p.policy.validity(&r, p.object, slot, c)
+		r.Add(info, 1, p.object, slot, p.policy.owner, c.Subject, c.Issuer, c.Serial, c.Fingerprint, c.Key, c.Signature, nameList(c.SANs))
+		p.verdicts = append(p.verdicts, judge(p, i))
 	}
-	f.samples = r.Samples
-	return f
+	p.samples = r.Samples
 }
 
 // validity adds the dates and deadlines of a certificate.
-func (s *Source) validity(r *probes.Result, object, slot string, c bundle.Certificate) {
-	labels := []string{object, slot, s.Owner} // one for all, because there can be many files
+func (p policy) validity(r *probes.Result, object, slot string, c bundle.Certificate) {
+	labels := []string{object, slot, p.owner} // one for all, because there can be many files
 	r.AddTime(notBefore, c.NotBefore, labels...)
 	r.AddTime(notAfter, c.NotAfter, labels...)
-	if d, ok := s.deadlines(c, slot); ok {
+	if d, ok := p.deadlines(c, slot); ok {
 		r.AddTime(due, d.due, labels...)
 		r.AddTime(overdue, d.overdue, labels...)
 		r.AddTime(critical, d.critical, labels...)
 	}
 }
 
-// isTrustStore reports whether a bundle is a set of roots that nobody here
-// renews one by one.
-func isTrustStore(b bundle.Bundle, names []string, size int) bool {
-	return len(b.Certificates) > size && !strings.HasPrefix(names[0], "leaf") && !strings.HasPrefix(names[0], "chain")
-}
-
-// deadlines returns by when a certificate must be renewed. The members of a
-// bundle without a leaf have no deadlines, because an old root beside its
-// successor is as it should be; a policy of the source's own gives them some.
-func (s *Source) deadlines(c bundle.Certificate, slot string) (deadlines, bool) {
-	switch {
-	case c.NotAfter.IsZero(), strings.HasPrefix(slot, spare):
-		return deadlines{}, false // it never ends, or nobody minds
-	case strings.HasPrefix(slot, "leaf"), s.Renew != (Renew{}):
-		return s.Renew.deadlines(c), true
-	case strings.HasPrefix(slot, "chain"):
-		return chainDeadlines(c), true
+// leaf returns the place of the first leaf.
+func (p *part) leaf() (int, bool) {
+	for i, slot := range p.slots {
+		if slot == "leaf" {
+			return i, true
+		}
 	}
-	return deadlines{}, false
+	return 0, false
 }
 
 // shownNames is how many names of a certificate are shown.
 const shownNames = 5
 
-func nameList(names []string) string {
-	if len(names) <= shownNames {
-		return strings.Join(names, ",")
+func nameList(s bundle.SANs) string {
+	if s.NameCount <= shownNames {
+		return strings.Join(s.Names, ",")
 	}
-	return fmt.Sprintf("%s (+%d)", strings.Join(names[:shownNames], ","), len(names)-shownNames)
+	return fmt.Sprintf("%s (+%d)", strings.Join(s.Names[:min(shownNames, len(s.Names))], ","), s.NameCount-shownNames)
 }
 
-// count adds the aggregate of a trust store.
-func (s *Source) count(r *probes.Result, object string, b bundle.Bundle, now time.Time) {
+// tell adds the facts of a part and its findings.
+func (p *part) tell(r *probes.Result, now time.Time) {
+	if p.roots {
+		p.countRoots(r, now)
+		return
+	}
+	r.Samples = append(r.Samples, p.samples...)
+	for i, v := range p.verdicts {
+		for c, verdict := range v {
+			if verdict == fail {
+				r.Add(finding, 1, p.object, p.slots[i], check(c).String(), p.policy.owner)
+			}
+		}
+	}
+}
+
+// countRoots adds the aggregate of a trust store.
+func (p *part) countRoots(r *probes.Result, now time.Time) {
 	states := map[string]float64{}
-	for _, c := range b.Certificates {
+	for _, c := range p.bundle.Certificates {
 		switch {
 		case now.After(c.NotAfter):
 			states["expired"]++
@@ -150,6 +140,6 @@ func (s *Source) count(r *probes.Result, object string, b bundle.Bundle, now tim
 		}
 	}
 	for _, state := range trustStore.Values["state"] {
-		r.Add(trustStore, states[state], object, state, s.Owner)
+		r.Add(trustStore, states[state], p.object, state, p.policy.owner)
 	}
 }

@@ -36,18 +36,25 @@ const settled = 2 * time.Second
 
 // A file is what was read of one file, and when.
 type file struct {
+	name      string
 	identity  identity
+	mode      fs.FileMode
 	trusted   bool     // as long as the identity stays, so does the content
 	passwords []string // with which it was read
 
 	kind       store.Kind
+	open       bool // its keys are protected by no password that is worth the name
 	parts      []part
-	crls       []store.CRL
+	lists      []store.CRL
 	references []candidate // the files that it names
 	errs       []error     // of the file as a whole
 	err        error       // bundle.ErrNone, store.ErrEmpty or nil
-	key        privateKey
-	run        uint64 // the last run that looked at it
+
+	key     privateKey
+	owner   string // of the lists
+	judged  uint64 // the version of the authorities with which it was judged
+	onLists []verdicts
+	run     uint64 // the last run that looked at it
 }
 
 // read reads a file, unless what is known of it still holds. An error of reading
@@ -68,10 +75,10 @@ func (s *scan) read(name string, passwords []string) (*file, error) {
 	}
 	content, err := store.Parse(data, store.Options{Passwords: passwords})
 	f := &file{
-		identity: id, passwords: passwords,
+		name: name, identity: id, mode: info.Mode(), passwords: passwords,
 		trusted: ok && time.Since(time.Unix(id.done.Unix())) > settled,
 		err:     err,
 	}
-	f.take(name, content)
+	f.take(name, content, s.config.TrustStoreSize)
 	return f, nil
 }

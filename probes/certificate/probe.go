@@ -29,12 +29,16 @@ type probe struct {
 	memory *memory.Memory[place]
 	loaded bool
 	files  map[string]*file // by path
+	roots  map[string]roots // by path
 	run    uint64
 	size   int // samples of the last run
+
+	known     authorities // those of the last run
+	inventory inventory   // the leaves of the last run
 }
 
 func newProbe(c *Config, host probes.Host) *probe {
-	return &probe{config: c, host: host, servers: newServers(c, host), files: map[string]*file{}}
+	return &probe{config: c, host: host, servers: newServers(c, host), files: map[string]*file{}, roots: map[string]roots{}}
 }
 
 // Run looks at every file of every source, and tells what endpoints showed last.
@@ -53,7 +57,8 @@ func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 	p.servers.wait(ctx)
 	s.endpoints()
 	s.absent()
-	s.count()
+	s.judge()
+	s.tell()
 	p.size = len(s.result.Samples)
 	maps.DeleteFunc(p.files, func(_ string, f *file) bool { return f.run != p.run })
 	if p.loaded {

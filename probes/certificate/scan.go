@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/bundle"
 	"hygiene_exporter/probes/certificate/store"
 	"hygiene_exporter/probes/internal/rootfs"
 )
@@ -17,19 +18,22 @@ import (
 // scan is one run over the files.
 type scan struct {
 	*probe
-	now    time.Time
-	result probes.Result
-	mounts mounts
-	seen   map[string]bool // files and objects that this run has dealt with
-	broken map[string]bool // those of them with a fault
-	closed []string        // directories and files that could not be searched
-	counts map[string]tally
+	now         time.Time
+	result      probes.Result
+	mounts      mounts
+	seen        map[string]bool // files and objects that this run has dealt with
+	broken      map[string]bool // those of them with a fault
+	closed      []string        // directories and files that could not be searched
+	present     []*file         // those that could be read, in order
+	sum         tally           // of all checks
+	authorities authorities     // that lie in them, or that are trusted
 }
 
 func newScan(p *probe, now time.Time) *scan {
 	s := &scan{
-		probe: p, now: now, seen: map[string]bool{}, broken: map[string]bool{}, counts: map[string]tally{},
-		mounts: mounts{files: p.host.Files, known: map[string]string{}},
+		probe: p, now: now, seen: map[string]bool{}, broken: map[string]bool{},
+		mounts:      mounts{files: p.host.Files, known: map[string]string{}},
+		authorities: authorities{bySubject: map[string][]*signer{}, strict: len(p.config.Trust) > 0},
 	}
 	s.result.Samples = make([]probes.Sample, 0, p.size+p.size/8)
 	return s
@@ -86,22 +90,6 @@ func (s *scan) source(ctx context.Context, source *Source) error {
 	return nil
 }
 
-// maxPasswords bounds a file of passwords.
-const maxPasswords = 64 << 10
-
-// passwords reads the passwords of a source, anew in each run.
-func (s *scan) passwords(source *Source) ([]string, error) {
-	if source.PasswordsFile == "" {
-		return nil, nil
-	}
-	text, err := s.host.Files.ReadFile(source.PasswordsFile, maxPasswords)
-	if err != nil {
-		return nil, err
-	}
-	s.result.Observe(source.PasswordsFile)
-	return lines(text), nil
-}
-
 func (s *scan) fault(object string, err error) {
 	s.seen[object], s.broken[object] = true, true
 	s.result.Fault(object, err)
@@ -118,28 +106,47 @@ func (s *scan) look(source *Source, c candidate, passwords []string) (state stri
 		s.fault(c.path, err)
 		return stateFault, nil
 	}
-	s.describe(source, c.path, f)
+	s.describe(source, f)
 	if f.err != nil {
 		return s.empty(c, known, f.err), nil
 	}
-	return s.report(source, c, f), f.references
+	return s.report(c, f), f.references
 }
 
 // describe makes the facts of a file anew if the file or its key has changed.
-func (s *scan) describe(source *Source, name string, f *file) {
+func (s *scan) describe(source *Source, f *file) {
 	before := f.key
-	for _, part := range f.parts {
-		if part.object == name {
-			f.key = s.findKey(name, part.bundle, before)
+	for i := range f.parts {
+		p := &f.parts[i]
+		key := s.keyOf(f, p)
+		if p.slots == nil {
+			s.intern(p)
+			p.policy = s.config.policyOf(source, p.object, first(p.bundle.Certificates))
+			p.describe(s.config.TrustStoreSize)
+			p.judgeKey(key)
+		}
+		if p.object == f.name && !key.same(before) {
+			f.key = key
+			p.judgeKey(key)
+		}
+		for j := range p.bundle.Certificates {
+			if c := &p.bundle.Certificates[j]; c.CA {
+				s.authorities.add(c, path.Dir(f.name))
+			}
 		}
 	}
-	if s.files[name] != f || !f.key.same(before) {
-		for i, part := range f.parts {
-			f.parts[i].facts = source.describe(part, f.key, s.config.TrustStoreSize)
-		}
-		s.files[name] = f
+	if s.files[f.name] != f {
+		f.owner = s.config.policyOf(source, f.name, bundle.Certificate{}).owner
+		s.files[f.name] = f
 	}
 	f.run = s.run
+}
+
+func first(certificates []bundle.Certificate) bundle.Certificate {
+	if len(certificates) == 0 {
+		return bundle.Certificate{}
+	}
+	return certificates[0]
 }
 
 func (s *scan) knows(name string) bool {
@@ -163,8 +170,8 @@ func (s *scan) empty(c candidate, known bool, err error) string {
 	return stateFault
 }
 
-// report adds what is known of a file and its parts.
-func (s *scan) report(source *Source, c candidate, f *file) string {
+// report says what is there of a file, and what is wrong with it as a file.
+func (s *scan) report(c candidate, f *file) string {
 	state := stateOK
 	at := place{Mount: s.mounts.of(path.Dir(c.path)), File: c.from}
 	if len(f.errs) > 0 {
@@ -180,17 +187,15 @@ func (s *scan) report(source *Source, c candidate, f *file) string {
 	for i := range f.parts {
 		p := &f.parts[i]
 		s.note(c.path, p.object, at)
-		s.add(source, p)
 		if len(p.bundle.Errors) > 0 {
 			s.fault(p.object, joined(p.bundle.Errors))
 			state = stateFault
 		}
 	}
-	for _, crl := range f.crls {
-		object := objectOf(c.path, crl.Name)
-		s.note(c.path, object, at)
-		s.result.AddTime(crlNextUpdate, crl.NextUpdate, object, source.Owner)
+	for _, list := range f.lists {
+		s.note(c.path, objectOf(c.path, list.Name), at)
 	}
+	s.present = append(s.present, f)
 	return state
 }
 
@@ -202,26 +207,6 @@ func (s *scan) note(name, object string, at place) {
 	s.seen[object] = true
 	s.memory.Saw(object, at, s.now)
 	s.result.Observe(object)
-}
-
-// add adds the facts of a part of a file.
-func (s *scan) add(source *Source, p *part) {
-	s.tell(p.facts.verdicts)
-	if p.facts.trustStore {
-		source.count(&s.result, p.object, p.bundle, s.now)
-		return
-	}
-	s.result.Samples = append(s.result.Samples, p.facts.samples...)
-}
-
-// count adds how many certificates passed and failed each check.
-func (s *scan) count() {
-	for _, name := range findings() {
-		count := s.counts[name]
-		s.result.Add(findingCounts, float64(count[pass]), name, "pass")
-		s.result.Add(findingCounts, float64(count[fail]), name, "fail")
-		s.result.Add(findingCounts, float64(count[unknown]), name, "unknown")
-	}
 }
 
 // shownErrors is how many errors of one object are told.

@@ -116,7 +116,7 @@ func (s *scan) endpoint(e *Endpoint, object string) {
 		now = e.describe(object, last.Report)
 	}
 	s.result.Samples = append(s.result.Samples, now.Samples...)
-	s.tell(now.verdicts)
+	s.sum.join(now.verdicts)
 	stale := 0.0
 	if len(now.dates) == 0 {
 		stale = 1
@@ -130,15 +130,4 @@ func (s *scan) endpoint(e *Endpoint, object string) {
 		s.fault(object, now.err)
 	}
 	s.memory.Saw(object, place{Shown: now.dates.String()}, s.now)
-}
-
-// tell adds the results of checks to the counts.
-func (s *scan) tell(verdicts map[string]tally) {
-	for name, count := range verdicts {
-		sum := s.counts[name]
-		for i := range sum {
-			sum[i] += count[i]
-		}
-		s.counts[name] = sum
-	}
 }

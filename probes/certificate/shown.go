@@ -16,15 +16,15 @@ import (
 // A shown is what the servers of an endpoint showed, as facts.
 type shown struct {
 	probes.Result
-	verdicts map[string]tally // by finding
-	dates    dates            // empty when no server showed a certificate
-	err      error            // why a server could not be inspected; nil when all could be
+	verdicts tally
+	dates    dates // empty when no server showed a certificate
+	err      error // why a server could not be inspected; nil when all could be
 }
 
 // describe makes facts of a report. Dates are those of the server whose
 // certificate ends first.
 func (e *Endpoint) describe(object string, report endpoint.Report) shown {
-	s := shown{verdicts: map[string]tally{}}
+	var s shown
 	var (
 		errs  []error
 		first *endpoint.Server
@@ -51,7 +51,7 @@ func (e *Endpoint) describe(object string, report endpoint.Report) shown {
 		}
 	}
 	if first != nil {
-		s.chain(e.source(), object, first.Certificates)
+		s.chain(e.policy(), object, first.Certificates)
 	}
 	if !e.DatesOnly {
 		s.AddTime(trustedUntil, until, object, e.Owner)
@@ -113,28 +113,24 @@ func classesOf(t endpoint.Trust) []string {
 }
 
 // chain adds the certificates of one server.
-func (s *shown) chain(source *Source, object string, sent []endpoint.Certificate) {
+func (s *shown) chain(expected policy, object string, sent []endpoint.Certificate) {
 	names, list := sentSlots(sent)
+	p := part{policy: expected, bundle: bundle.Bundle{Certificates: list}, facts: facts{slots: names}}
 	for i, c := range list {
 		s.dates = append(s.dates, validity{names[i], c.NotBefore, c.NotAfter})
-		source.validity(&s.Result, object, names[i], c)
-		s.Add(info, 1, object, names[i], source.Owner, c.Subject, c.Issuer, c.Serial, c.Fingerprint, c.Key, c.Signature, nameList(c.Names))
+		expected.validity(&s.Result, object, names[i], c)
+		s.Add(info, 1, object, names[i], expected.owner, c.Subject, c.Issuer, c.Serial, c.Fingerprint, c.Key, c.Signature, nameList(c.SANs))
 		if strings.HasPrefix(names[i], spare) {
 			continue
 		}
-		verdicts := judge(part{bundle: bundle.Bundle{Certificates: list}}, names, i, privateKey{})
-		for _, name := range []string{nonconforming, weakKey, weakSignature, chainDisordered} {
-			v, judged := verdicts[name]
-			if !judged {
-				continue
-			}
-			count := s.verdicts[name]
-			count[v]++
-			s.verdicts[name] = count
-			if v == fail {
-				s.Add(finding, 1, object, names[i], name, source.Owner)
+		all := judge(&p, i)
+		var made verdicts
+		for _, check := range []check{nonconforming, weakKey, weakSignature, chainDisordered} {
+			if made[check] = all[check]; made[check] == fail {
+				s.Add(finding, 1, object, names[i], check.String(), expected.owner)
 			}
 		}
+		s.verdicts.add(made)
 	}
 }
 
@@ -221,6 +217,6 @@ func parseDates(text string) (d dates) {
 // recall adds dates that were shown earlier.
 func (e *Endpoint) recall(r *probes.Result, object string, remembered dates) {
 	for _, v := range remembered {
-		e.source().validity(r, object, v.slot, bundle.Certificate{NotBefore: v.begin, NotAfter: v.end})
+		e.policy().validity(r, object, v.slot, bundle.Certificate{NotBefore: v.begin, NotAfter: v.end})
 	}
 }

@@ -29,7 +29,7 @@ var (
 	}
 	finding = &probes.Metric{
 		Name:   "hygiene_certificate_finding",
-		Help:   "A check that the certificate fails, 1 while it does; what could not be checked is no finding.",
+		Help:   "A check that the certificate, or with the slot crl the revocation list, fails, 1 while it does; what could not be checked is no finding.",
 		Labels: []string{probes.LabelObject, "slot", "finding", probes.LabelOwner},
 		Values: map[string][]string{"finding": findings()},
 	}
@@ -48,6 +48,11 @@ var (
 	crlNextUpdate = &probes.Metric{
 		Name:   "hygiene_certificate_crl_next_update_timestamp_seconds",
 		Help:   "When the next revocation list is there at the latest, from the list; absent if it does not say.",
+		Labels: []string{probes.LabelObject, probes.LabelOwner},
+	}
+	crlOverdue = &probes.Metric{
+		Name:   "hygiene_certificate_crl_overdue_timestamp_seconds",
+		Help:   "When somebody is told that the revocation list was not replaced, with a twentieth of its time left.",
 		Labels: []string{probes.LabelObject, probes.LabelOwner},
 	}
 	sourceSuccess = &probes.Metric{
@@ -150,7 +155,7 @@ func Spec() probes.Spec {
 		Summary: "Certificates in files and at endpoints: when they expire, whether they are renewed in time, and what is wrong with them.",
 		Metrics: []*probes.Metric{
 			notBefore, notAfter, due, overdue, critical, info, finding, findingCounts,
-			trustStore, crlNextUpdate, sourceSuccess, sourceObjects,
+			trustStore, crlNextUpdate, crlOverdue, sourceSuccess, sourceObjects,
 			lastSeen, staleMetric, endpointFailure, verifiedMetric, trustedUntil, tlsInfo, ocspStatus, ocspNextUpdate,
 		},
 		Config: func() probes.Config { return defaultConfig() },

@@ -87,7 +87,7 @@ func New(o Options) (*Hosts, error) {
 // their state.
 func (h *Hosts) For(probe string) probes.Host {
 	return probes.Host{
-		Files:    h.files,
+		Files: h.files, Credentials: credentials(),
 		Commands: h.commands.For(probe),
 		Dial:     (&net.Dialer{}).DialContext,
 		Netlink:  netlink.Kernel{},
@@ -95,6 +95,16 @@ func (h *Hosts) For(probe string) probes.Host {
 		Events:   h.events,
 		Log:      h.log.With("probe", probe),
 	}
+}
+
+// credentials are in a directory of the agent's own, which systemd.exec(5) names
+// in its environment.
+func credentials() *rootfs.FS {
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	if dir == "" {
+		return nil
+	}
+	return rootfs.New(rootfs.Paths{Root: dir})
 }
 
 // State returns the durable memory of a part of the agent that is no probe,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"sync"
 
 	"hygiene_exporter/probes"
@@ -30,7 +31,9 @@ type World struct {
 // Host returns what a probe may touch of the world.
 func (w *World) Host() probes.Host {
 	return probes.Host{
-		Files:    rootfs.New(rootfs.Paths{Root: w.Root}),
+		Files:       rootfs.New(rootfs.Paths{Root: w.Root}),
+		Credentials: rootfs.New(rootfs.Paths{Root: filepath.Join(w.Root, "run/credentials")}),
+
 		Commands: commands{w},
 		Dial:     w.dial,
 		Netlink:  netlink{w},

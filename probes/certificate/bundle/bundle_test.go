@@ -90,7 +90,7 @@ func check(t testing.TB, err error) {
 func expected(x *x509.Certificate) Certificate {
 	c := Certificate{
 		NotBefore: x.NotBefore, NotAfter: x.NotAfter, Serial: x.SerialNumber.Text(16),
-		SubjectHash: shortHash(x.RawSubject), IssuerHash: shortHash(x.RawIssuer),
+		SubjectHash: NameHash(x.RawSubject), IssuerHash: NameHash(x.RawIssuer),
 		PublicHash: fingerprint(x.RawSubjectPublicKeyInfo), Fingerprint: fingerprint(x.Raw),
 		CA:         x.BasicConstraintsValid && x.IsCA || x.Version < 3 && string(x.RawSubject) == string(x.RawIssuer),
 		SelfSigned: string(x.RawSubject) == string(x.RawIssuer),

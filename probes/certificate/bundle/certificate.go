@@ -93,8 +93,8 @@ func readCertificate(der []byte) (Certificate, error) {
 		Serial:      integer(serial.Content).Text(16),
 		Subject:     NameText(subject),
 		Issuer:      NameText(issuer),
-		SubjectHash: shortHash(subject),
-		IssuerHash:  shortHash(issuer),
+		SubjectHash: NameHash(subject),
+		IssuerHash:  NameHash(issuer),
 		PublicHash:  fingerprint(spki.Whole),
 		Fingerprint: fingerprint(der),
 		Key:         keyText(spki),
@@ -144,7 +144,8 @@ func fingerprint(der []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func shortHash(name []byte) string { return fingerprint(name)[:8] }
+// NameHash is the first 8 hex digits of the SHA-256 of an encoded name.
+func NameHash(name []byte) string { return fingerprint(name)[:8] }
 
 // The extensions that are read, RFC 5280 §4.2.
 const (

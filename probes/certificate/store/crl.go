@@ -49,7 +49,7 @@ func parseCRL(data []byte) (CRL, error) {
 		return CRL{}, c.Err
 	}
 	sum := sha256.Sum256(whole.Whole)
-	list := CRL{Issuer: bundle.NameText(issuer.Whole), Fingerprint: hex.EncodeToString(sum[:])}
+	list := CRL{Issuer: bundle.NameText(issuer.Whole), IssuerHash: bundle.NameHash(issuer.Whole), Fingerprint: hex.EncodeToString(sum[:]), DER: whole.Whole}
 	var err error
 	if list.ThisUpdate, err = this.Time(); err != nil {
 		return CRL{}, fmt.Errorf("date of issue: %w", err)

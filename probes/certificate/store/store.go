@@ -36,6 +36,9 @@ const (
 	SSH        Kind = "SSH"
 )
 
+// Keystore reports whether files of this kind keep private keys encrypted.
+func (k Kind) Keystore() bool { return k == PKCS12 || k == JKS || k == JCEKS }
+
 // Options are what is known of a file besides its content.
 type Options struct {
 	// Passwords are tried in this order. Behind them come those that everybody
@@ -77,11 +80,13 @@ type Entry struct {
 type CRL struct {
 	Name        string    // like that of an Entry
 	Issuer      string    // the common name, or else the whole name
+	IssuerHash  string    // like that of a bundle.Certificate
 	ThisUpdate  time.Time // when it was made
 	NextUpdate  time.Time // when the next will be there at the latest; zero if it does not say
 	Number      string    // in hexadecimal; empty if it has none
 	Entries     int
 	Fingerprint string // the SHA-256 of the list, in hexadecimal
+	DER         []byte // the whole list
 }
 
 // The errors that say what a file is, besides bundle.ErrNone: nothing in it

@@ -1,0 +1,86 @@
+package certificate
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"hygiene_exporter/probes/certificate/bundle"
+)
+
+// A lying certificate is a leaf that lies on this host, in a file or a store.
+type lying struct {
+	*bundle.Certificate
+	part *part
+}
+
+// An inventory holds the leaves of all files that were read in the last run, so
+// that what a server shows can be compared with what is there.
+type inventory []lying
+
+// withFingerprint returns the objects in which a certificate lies.
+func (v inventory) withFingerprint(fingerprint string) []lying {
+	return v.where(func(l lying) bool { return l.Fingerprint == fingerprint })
+}
+
+// newer returns the leaves that can take the place of a certificate: valid for
+// all its names, with a key of the same kind, made later and ending later.
+func (v inventory) newer(than bundle.Certificate) []lying {
+	return v.where(func(l lying) bool {
+		return l.NotBefore.After(than.NotBefore) && l.NotAfter.After(than.NotAfter) &&
+			kindOfKey(l.Key) == kindOfKey(than.Key) && covers(l.Certificate, than)
+	})
+}
+
+func (v inventory) where(is func(lying) bool) (found []lying) {
+	for _, l := range v {
+		if is(l) {
+			found = append(found, l)
+		}
+	}
+	return found
+}
+
+// covers reports whether a certificate is valid for all the names of another.
+// Beyond the names that are kept it is when all are the same.
+func covers(c *bundle.Certificate, other bundle.Certificate) bool {
+	if c.NamesHash == other.NamesHash {
+		return true
+	}
+	if other.NameCount == 0 || other.NameCount > len(other.Names) {
+		return false
+	}
+	return !slices.ContainsFunc(other.Names, func(name string) bool { return !slices.Contains(c.Names, name) })
+}
+
+// kindOfKey is rsa, ecdsa and so on: servers use certificates of several kinds
+// side by side.
+func kindOfKey(key string) string {
+	kind, _, _ := strings.Cut(key, "-")
+	return kind
+}
+
+// judgeDuplicates finds the leaves that should have been replaced by now, and
+// whose replacement lies elsewhere on the host: the old copy was forgotten, or
+// the new one was not put in its place.
+func (v inventory) judgeDuplicates(now time.Time) {
+	byNames := map[string][]lying{}
+	for _, l := range v {
+		i := slices.Index(l.part.slots, "leaf")
+		l.part.verdicts[i][olderDuplicate] = pass
+		if d, ok := l.part.policy.deadlines(*l.Certificate, "leaf"); ok && !now.Before(d.overdue) {
+			byNames[l.NamesHash] = append(byNames[l.NamesHash], l)
+		}
+	}
+	if len(byNames) == 0 {
+		return
+	}
+	for _, newer := range v {
+		for _, old := range byNames[newer.NamesHash] {
+			if newer.NotBefore.After(old.NotBefore) && newer.NotAfter.After(old.NotAfter) && kindOfKey(newer.Key) == kindOfKey(old.Key) {
+				i := slices.Index(old.part.slots, "leaf")
+				old.part.verdicts[i][olderDuplicate] = fail
+			}
+		}
+	}
+}
