@@ -36,6 +36,8 @@ func contract() []*probes.Metric {
 		&probes.Metric{Name: "hygiene_certificate_not_after_timestamp_seconds", Labels: slot},
 		&probes.Metric{Name: "hygiene_certificate_renewal_overdue_timestamp_seconds", Labels: slot},
 		&probes.Metric{Name: "hygiene_certificate_renewal_critical_timestamp_seconds", Labels: slot},
+		&probes.Metric{Name: "hygiene_certificate_crl_next_update_timestamp_seconds", Labels: []string{"object", "owner"}},
+		&probes.Metric{Name: "hygiene_certificate_crl_overdue_timestamp_seconds", Labels: []string{"object", "owner"}},
 		&probes.Metric{Name: "hygiene_certificate_finding", Labels: []string{"object", "slot", "finding", "owner"}},
 		&probes.Metric{Name: "hygiene_certificate_endpoint_failure", Labels: []string{"object", "address", "stage", "reason", "owner"}},
 		&probes.Metric{Name: "hygiene_certificate_ocsp_status", Labels: []string{"object", "source", "status", "owner"}},

@@ -79,7 +79,8 @@ func (h testHost) certificate(path string, left time.Duration) []byte {
 		NotBefore: end.Add(-365 * 24 * time.Hour), NotAfter: end,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	authority := &x509.Certificate{Subject: pkix.Name{CommonName: "authority"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, authority, key.Public(), key)
 	if err != nil {
 		h.t.Fatal(err)
 	}
