@@ -25,7 +25,7 @@ type facts struct {
 // leaf2 and so on. A part without a leaf is a set, in which only the subjects
 // tell the certificates apart.
 func slots(certificates []bundle.Certificate, set bool) []string {
-	if len(certificates) == 1 && !(set && certificates[0].CA) {
+	if len(certificates) == 1 && (!set || !certificates[0].CA) {
 		return []string{"leaf"}
 	}
 	names := make([]string, len(certificates))

@@ -105,14 +105,11 @@ func (a *authorities) seal() {
 	defer func() { a.version = max(a.version, 1) }()
 	for _, same := range a.bySubject {
 		for _, known := range same {
-			text := known.Fingerprint
+			where := append([]string{known.Fingerprint}, slices.Sorted(maps.Keys(known.dirs))...)
 			if known.trusted {
-				text += " trusted"
+				where = append(where, "trusted")
 			}
-			for _, dir := range slices.Sorted(maps.Keys(known.dirs)) {
-				text += " " + dir
-			}
-			a.version += hash(text)
+			a.version += hash(strings.Join(where, " "))
 		}
 	}
 }
