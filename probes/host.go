@@ -21,6 +21,7 @@ type Host struct {
 	Commands Commands
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	Netlink  Netlink
+	Mapper   DeviceMapper
 	State    State
 	Events   Events
 	Log      *slog.Logger
@@ -68,6 +69,19 @@ type NetlinkRequest struct {
 type NetlinkMessage struct {
 	Type    uint16
 	Payload []byte
+}
+
+// DeviceMapper asks the kernel's device mapper about one device.
+type DeviceMapper interface {
+	// Status returns how the targets of a device are, in order. It needs the
+	// right to open /dev/mapper/control.
+	Status(ctx context.Context, name string) ([]MappedTarget, error)
+}
+
+// A MappedTarget is one line of the table of a mapped device.
+type MappedTarget struct {
+	Type   string // such as multipath
+	Status string // in the words of the target
 }
 
 // A State is a probe's own durable memory. One file on disk holds it; a probe

@@ -6,6 +6,7 @@ package probes
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // A Probe inspects one aspect of the host.
@@ -31,6 +32,29 @@ type Explainer interface {
 // after a run, sorted.
 type Namer interface {
 	Names() []string
+}
+
+// A Baseliner is a Probe that remembers what there should be and cannot tell by
+// itself whether less was meant. Its methods may be called while Run runs.
+type Baseliner interface {
+	// Baseline lists what is remembered, sorted by object.
+	Baseline() ([]Remembered, error)
+	// Accept takes what is there now for what there should be, and an object
+	// that is not there for one that was removed. It returns what is remembered
+	// from then on.
+	Accept(object string) (Remembered, error)
+}
+
+// A Remembered is one object of a baseline.
+type Remembered struct {
+	Object   string    `json:"object"`
+	Since    time.Time `json:"since"`             // when it was first seen
+	Expected int       `json:"expected"`          // members that there should be
+	Present  int       `json:"present"`           // members that there are, working or not
+	Spares   int       `json:"spares,omitempty"`  // that there should be
+	State    string    `json:"state"`             // in the last run, in the words of the probe
+	Missing  []string  `json:"missing,omitempty"` // names of members that are not there
+	Removed  bool      `json:"removed,omitempty"` // given up
 }
 
 // ErrNotApplicable is returned by Run when the host has nothing to inspect. It

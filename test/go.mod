@@ -2,7 +2,10 @@ module hygiene_exporter/test
 
 go 1.26.0
 
-require hygiene_exporter v0.0.0
+require (
+	github.com/google/go-cmp v0.7.0
+	hygiene_exporter v0.0.0
+)
 
 require (
 	github.com/cyphar/filepath-securejoin v0.7.0 // indirect

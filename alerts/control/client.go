@@ -35,6 +35,17 @@ func (c Client) Unack(ctx context.Context, request UnackRequest) ([]monitor.Prob
 	return call[[]monitor.Problem](ctx, c, http.MethodPost, "/unack", request)
 }
 
+// Baseline returns what all probes remember.
+func (c Client) Baseline(ctx context.Context) ([]Baseline, error) {
+	return call[[]Baseline](ctx, c, http.MethodGet, "/baseline", nil)
+}
+
+// Accept takes what is there for what there should be, and returns what is
+// remembered from then on.
+func (c Client) Accept(ctx context.Context, request AcceptRequest) ([]Baseline, error) {
+	return call[[]Baseline](ctx, c, http.MethodPost, "/accept", request)
+}
+
 // Test raises a test problem.
 func (c Client) Test(ctx context.Context, request TestRequest) error {
 	_, err := call[struct{}](ctx, c, http.MethodPost, "/test", request)

@@ -20,6 +20,7 @@ import (
 
 	"hygiene_exporter/alerts/ledger"
 	"hygiene_exporter/alerts/monitor"
+	"hygiene_exporter/probes"
 )
 
 // A Service is what the door leads to.
@@ -28,6 +29,22 @@ type Service interface {
 	Ack(ctx context.Context, selector string, lasts time.Duration, ack ledger.Ack) ([]monitor.Problem, error)
 	Unack(ctx context.Context, selector, by string, uid uint32) ([]monitor.Problem, error)
 	Test(ctx context.Context, object, severity, owner string, lasts time.Duration) error
+	// Baseline returns what all probes remember.
+	Baseline(ctx context.Context) ([]Baseline, error)
+	// Accept takes what is there of objects for what there should be.
+	Accept(ctx context.Context, probe string, objects []string) ([]Baseline, error)
+}
+
+// A Baseline is one object that a probe remembers.
+type Baseline struct {
+	Probe string `json:"probe"`
+	probes.Remembered
+}
+
+// An AcceptRequest takes what is there for what there should be.
+type AcceptRequest struct {
+	Probe   string   `json:"probe"`
+	Objects []string `json:"objects"`
 }
 
 // An AckRequest takes problems for a while.
@@ -100,6 +117,14 @@ func Serve(ctx context.Context, listener net.Listener, service Service, log *slo
 	})
 	handle(mux, "POST /unack", func(ctx context.Context, r UnackRequest, uid uint32) ([]monitor.Problem, error) {
 		return service.Unack(ctx, r.Selector, r.By, uid)
+	})
+	mux.HandleFunc("GET /baseline", func(w http.ResponseWriter, r *http.Request) {
+		all, err := service.Baseline(r.Context())
+		reply(w, all, err)
+	})
+	handle(mux, "POST /accept", func(ctx context.Context, r AcceptRequest, uid uint32) ([]Baseline, error) {
+		log.Info("baseline accepted", "probe", r.Probe, "objects", r.Objects, "uid", uid)
+		return service.Accept(ctx, r.Probe, r.Objects)
 	})
 	handle(mux, "POST /test", func(ctx context.Context, r TestRequest, uid uint32) (struct{}, error) {
 		log.Info("test problem", "object", r.Object, "severity", r.Severity, "owner", r.Owner, "uid", uid)

@@ -16,6 +16,7 @@ import (
 	"hygiene_exporter/alerts/control"
 	"hygiene_exporter/alerts/ledger"
 	"hygiene_exporter/alerts/monitor"
+	"hygiene_exporter/probes"
 )
 
 // service records what it is asked for.
@@ -41,6 +42,15 @@ func (s *service) Unack(_ context.Context, selector, by string, uid uint32) ([]m
 func (s *service) Test(_ context.Context, object, severity, owner string, lasts time.Duration) error {
 	s.asked = append(s.asked, object, severity, owner, lasts)
 	return nil
+}
+
+func (s *service) Baseline(context.Context) ([]control.Baseline, error) {
+	return []control.Baseline{{Probe: "redundancy", Remembered: probes.Remembered{Object: "mdraid/md0", Expected: 2}}}, nil
+}
+
+func (s *service) Accept(_ context.Context, probe string, objects []string) ([]control.Baseline, error) {
+	s.asked = append(s.asked, probe, objects)
+	return nil, nil
 }
 
 // serve serves a service on a socket and returns a client of it.
@@ -82,11 +92,19 @@ func TestChangesCarryTheUserWhomTheKernelNames(t *testing.T) {
 	if err := client.Test(t.Context(), control.TestRequest{Object: "x", Severity: "info", Owner: "web", For: time.Minute}); err != nil {
 		t.Error(err)
 	}
+	if _, err := client.Accept(t.Context(), control.AcceptRequest{Probe: "redundancy", Objects: []string{"mdraid/md0"}}); err != nil {
+		t.Error(err)
+	}
+	if all, err := client.Baseline(t.Context()); err != nil || len(all) != 1 || all[0].Object != "mdraid/md0" || all[0].Expected != 2 {
+		t.Errorf("baseline: %+v, %v", all, err)
+	}
 	want := []any{
 		"a/b/c", time.Hour,
 		ledger.Ack{By: "kim", Note: "on it", UID: uid},
 		"a/b/c", "kim", uid,
 		"x", "info", "web", time.Minute,
+		"redundancy",
+		[]string{"mdraid/md0"},
 	}
 	if diff := cmp.Diff(want, s.asked); diff != "" {
 		t.Errorf("the service was asked (-want +got):\n%s", diff)

@@ -31,6 +31,7 @@ type agent struct {
 	monitor     *monitor.Monitor
 	self        *self
 	links       atomic.Pointer[config.Links]
+	entries     atomic.Pointer[[]collector.Entry]
 
 	reloading sync.Mutex
 	notices   []string // that do not change while the agent runs
@@ -60,6 +61,7 @@ func newAgent(e *environment, log *slog.Logger) (*agent, error) {
 	a := &agent{environment: e, log: log, hosts: hosts, self: &self{hosts: hosts}}
 	a.inForce(c)
 	a.openLedger(c, mc)
+	a.keep(list)
 	a.collector.Replace(list)
 	return a, nil
 }
@@ -119,6 +121,7 @@ func (a *agent) reload(ctx context.Context) error {
 		return a.refuse(c.Locate(err))
 	}
 	a.inForce(c)
+	a.keep(list)
 	a.collector.Replace(list)
 	a.monitor.Reconfigure(ctx, mc)
 	a.log.Info("configuration reloaded")

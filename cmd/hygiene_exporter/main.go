@@ -30,6 +30,7 @@ func commands() []command {
 	return []command{
 		&serveCommand{}, &checkCommand{}, &explainCommand{},
 		&problemsCommand{}, &problemTestCommand{}, &ackCommand{}, &unackCommand{},
+		&baselineShowCommand{}, &baselineAcceptCommand{},
 		&configCheckCommand{}, &configShowCommand{}, &configExampleCommand{},
 		&rulesCommand{}, &alertmanagerCommand{}, &alertmanagerCheckCommand{}, &alertmanagerExampleCommand{},
 		&simulateCommand{}, &helperCommand{},

@@ -50,7 +50,7 @@ func (c *serveCommand) run(ctx context.Context, e *environment) error {
 		debug.SetGCPercent(40)
 	}
 	log := e.log()
-	door, err := e.openControl(ctx)
+	socket, err := e.openControl(ctx)
 	if errors.Is(err, control.ErrServed) {
 		return fmt.Errorf("%w; two agents must not share a state directory", err)
 	}
@@ -70,9 +70,9 @@ func (c *serveCommand) run(ctx context.Context, e *environment) error {
 	tasks.Go(func() { a.collector.Run(ctx) })
 	tasks.Go(func() { a.monitor.Run(ctx) })
 	tasks.Go(func() { a.reloadOnHangup(ctx) })
-	if door != nil {
+	if socket != nil {
 		tasks.Go(func() {
-			if err := control.Serve(ctx, door, a.monitor, log); err != nil {
+			if err := control.Serve(ctx, socket, door{a.monitor, a}, log); err != nil {
 				log.Error("control socket closed", "err", err)
 			}
 		})

@@ -20,6 +20,7 @@ import (
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/internal/command"
+	"hygiene_exporter/probes/internal/devmapper"
 	"hygiene_exporter/probes/internal/eventlog"
 	"hygiene_exporter/probes/internal/netlink"
 	"hygiene_exporter/probes/internal/rootfs"
@@ -91,6 +92,7 @@ func (h *Hosts) For(probe string) probes.Host {
 		Commands: h.commands.For(probe),
 		Dial:     (&net.Dialer{}).DialContext,
 		Netlink:  netlink.Kernel{},
+		Mapper:   devmapper.Kernel{},
 		State:    h.State(probe),
 		Events:   h.events,
 		Log:      h.log.With("probe", probe),

@@ -3,6 +3,7 @@ package probetest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -37,6 +38,7 @@ func (w *World) Host() probes.Host {
 		Commands: commands{w},
 		Dial:     w.dial,
 		Netlink:  netlink{w},
+		Mapper:   mapper{w},
 		State:    state{w},
 		Events:   events{w},
 		Log:      slog.New(slog.DiscardHandler),
@@ -82,6 +84,15 @@ type netlink struct{ *World }
 
 func (n netlink) Dump(context.Context, probes.NetlinkRequest, func(probes.NetlinkMessage) error) error {
 	return n.ask()
+}
+
+type mapper struct{ *World }
+
+func (m mapper) Status(context.Context, string) ([]probes.MappedTarget, error) {
+	if err := m.ask(); err != nil {
+		return nil, err
+	}
+	return nil, probes.Because(probes.PermissionDenied, errors.New("the device mapper may not be asked"))
 }
 
 // state goes through JSON, as on disk.

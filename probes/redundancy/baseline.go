@@ -15,13 +15,15 @@ import (
 type record struct {
 	ID      string `json:"id,omitempty"`
 	Members int    `json:"members"`
-	Empty   int    `json:"empty,omitempty"` // members that the system expects and nobody else does
-	Names   string `json:"names,omitempty"` // identity and name of each member when all were there, by line
+	Empty   int    `json:"empty,omitempty"`  // members that the system expects and nobody else does
+	Names   string `json:"names,omitempty"`  // identity and name of each member when all were there, by line
+	Needed  int    `json:"needed,omitempty"` // members without which it does not work; 0 where Design says what is survived
 	Design  int    `json:"design,omitempty"`
 	Bound   int    `json:"bound,omitempty"` // the most that what members share let survive
 	Spares  int    `json:"spares,omitempty"`
 
-	Known    bool   `json:"known,omitempty"` // was understood before
+	Seen     bool   `json:"seen,omitempty"`  // is understood
+	Known    bool   `json:"known,omitempty"` // was before
 	Current  string `json:"current,omitempty"`
 	Whole    bool   `json:"whole,omitempty"` // was whole since it was first seen
 	Down     string `json:"down,omitempty"`  // members that were lost while it worked
@@ -53,6 +55,7 @@ func (r record) learn(g *group.Group, e Expect) record {
 	if g.Present() >= r.Members {
 		r.Names = names(g)
 	}
+	r.Needed, r.Seen = g.Needed, true
 	if e.Members != nil {
 		r.Design = 0 // of what is expected now, and not of what once was
 	}
@@ -67,33 +70,43 @@ func (r record) learn(g *group.Group, e Expect) record {
 		r.Spares = max(r.Spares, g.Spares)
 	}
 	if g.Active() >= r.Members && g.Failed == "" {
-		r.Bound = max(r.Bound, bound(g, r.counted(g)))
+		r.Bound = max(r.Bound, bound(g, r.counted()))
 	}
 	return r
 }
 
 // counted returns how many failures the object should survive, by the number of
-// its members.
-func (r record) counted(g *group.Group) int {
-	if g.Needed > 0 {
-		return max(0, r.Members-g.Needed)
+// its members. Of one that was never seen, one member is taken to be enough.
+func (r record) counted() int {
+	switch {
+	case r.Needed > 0:
+		return max(0, r.Members-r.Needed)
+	case !r.Seen:
+		return max(0, r.Members-1)
 	}
 	return max(0, r.Design-r.Empty)
 }
 
 // design returns how many failures the object should survive. Where everything
 // always shared something, that is no measure.
-func (r record) design(g *group.Group) int {
+func (r record) design() int {
 	if r.Bound > 0 {
-		return min(r.counted(g), r.Bound)
+		return min(r.counted(), r.Bound)
 	}
-	return r.counted(g)
+	return r.counted()
 }
 
 // bound returns how many failures of adapters and targets are survived where so
 // many of members are.
 func bound(g *group.Group, members int) int {
 	return min(survives(g, group.Adapter, members), survives(g, group.Target, members))
+}
+
+// accept takes what the group shows for what there should be.
+func (r record) accept(g *group.Group) record {
+	r.Members, r.Empty = g.Present(), max(0, g.Expected-g.Present())
+	r.Names, r.Spares, r.Bound, r.Design = names(g), g.Spares, 0, 0
+	return r.learn(g, Expect{})
 }
 
 // names encodes the members of a group.
@@ -119,7 +132,9 @@ func (r record) absent(g *group.Group, n int) (absent []string) {
 	}
 	for entry := range strings.SplitSeq(r.Names, "\n") {
 		id, name, _ := strings.Cut(entry, "\t")
-		there := slices.ContainsFunc(g.Members, func(m group.Member) bool { return line(m.ID) == id || line(m.Name) == name })
+		there := slices.ContainsFunc(g.Members, func(m group.Member) bool {
+			return !m.Spare && (line(m.ID) == id || line(m.Name) == name)
+		})
 		if !there && len(absent) < n {
 			absent = append(absent, name)
 		}
@@ -134,10 +149,9 @@ func (r record) watch(g *group.Group, v verdict, now time.Time) (next record, fr
 	if g.Err != nil || v.state == unknown && !v.known {
 		return r, "", "" // nothing is known, and nothing changes
 	}
-	if g.Current != "" && g.Current != r.Current {
-		from, to = r.Current, g.Current
-		if from == "" {
-			to = ""
+	if g.Current != "" {
+		if r.Current != "" && !overlap(r.Current, g.Current) {
+			from, to = r.Current, g.Current
 		}
 		r.Current = g.Current
 	}
@@ -164,6 +178,13 @@ func (r record) watch(g *group.Group, v verdict, now time.Time) (next record, fr
 	r = r.progress(g, v, now).scrub(g, now)
 	r.Known = true
 	return r, from, to
+}
+
+// overlap reports whether two lists of members in use have one in common. A list
+// that grows or shrinks is no failover.
+func overlap(a, b string) bool {
+	in := strings.Fields(b)
+	return slices.ContainsFunc(strings.Fields(a), func(member string) bool { return slices.Contains(in, member) })
 }
 
 // inactive returns the names of the members that do not do their part.

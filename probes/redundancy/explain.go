@@ -15,12 +15,15 @@ type shown struct {
 	record  record
 	verdict verdict
 	first   time.Time
+	closed  bool // its kind could not be listed
 }
 
 // Explain describes an object as the last run saw it.
 func (p *probe) Explain(_ context.Context, object string) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	s, known := p.last[object]
-	if !known {
+	if !known || s.closed {
 		return "Nothing was seen of it in the last run.\n", nil
 	}
 	var b strings.Builder

@@ -74,16 +74,14 @@ func (f facts) group(g *group.Group, r record, v verdict) {
 
 // members adds what is known of each member, there or not.
 func (f facts) members(g *group.Group, r record, v verdict) {
-	seen := map[string]bool{}
+	seen, counted := map[string]bool{}, map[string]bool{}
 	for _, m := range g.Members {
-		if seen[m.Name] {
-			continue
-		}
-		seen[m.Name] = true
-		if !m.Spare {
+		if !m.Spare && !seen[m.Name] {
+			seen[m.Name] = true
 			f.add(memberActive, truth(m.Active), m.Name)
 		}
-		if m.Errors != nil {
+		if m.Errors != nil && !counted[m.Name] {
+			counted[m.Name] = true
 			f.add(memberErrors, *m.Errors, m.Name)
 		}
 	}

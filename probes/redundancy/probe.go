@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"hygiene_exporter/probes"
@@ -15,6 +16,7 @@ import (
 	"hygiene_exporter/probes/redundancy/mdraid"
 	"hygiene_exporter/probes/redundancy/path"
 	"hygiene_exporter/probes/redundancy/rtnl"
+	"hygiene_exporter/probes/redundancy/service"
 	"hygiene_exporter/probes/redundancy/tool"
 	"hygiene_exporter/probes/redundancy/volume"
 )
@@ -32,6 +34,7 @@ type probe struct {
 	host   probes.Host
 	tools  *tool.Tools
 
+	mu     sync.Mutex // guards what follows, and is held while Run runs
 	memory *memory.Memory[record]
 	loaded bool
 	last   map[string]shown // by object, for Explain
@@ -58,6 +61,8 @@ type run struct {
 
 // Run reads all groups and measures them by what they should be.
 func (p *probe) Run(ctx context.Context) (probes.Result, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	r := &run{probe: p, now: time.Now(), closed: map[string]error{}, seen: map[string]bool{}, shown: map[string]shown{}}
 	if err := p.remember(); err != nil {
 		r.result.Fault(probes.HostObject, fmt.Errorf("what was there earlier is not known: %w", err))
@@ -88,9 +93,10 @@ func (r *run) read(ctx context.Context) ([]group.Group, error) {
 	for _, read := range []func() group.Reading{
 		func() group.Reading { return mdraid.Read(files) },
 		func() group.Reading { return bond.Read(files) },
-		func() group.Reading { return path.Read(files) },
+		func() group.Reading { return path.Read(ctx, r.host) },
 		func() group.Reading { return volume.Read(files) },
 		func() group.Reading { return rtnl.Read(ctx, r.host.Netlink) },
+		func() group.Reading { return service.Read(ctx, r.host) },
 	} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -217,6 +223,7 @@ func (r *run) absent() {
 		case err != nil:
 			r.seen[object] = true
 			r.result.Fault(object, err)
+			r.shown[object] = shown{closed: true}
 		default:
 			r.vanished(object, kind, e)
 		}
@@ -253,10 +260,7 @@ func (r *run) vanished(object, kind string, e Expect) {
 	}
 	next.Down, next.Whole = "", false
 	r.memory.Saw(object, next, r.now)
-	design := next.design(&group.Group{})
-	if next.Design == 0 {
-		design = max(0, next.Members-1)
-	}
+	design := next.design()
 	f := facts{&r.result, object, kind, e.Owner}
 	v := verdict{state: missing, expected: next.Members, missing: next.Members, design: design}
 	f.state(missing)

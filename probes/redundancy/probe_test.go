@@ -166,6 +166,85 @@ func TestAnArrayThatVanishesIsMissingUntilItIsGivenUp(t *testing.T) {
 	r.expect("ignored", map[string]string{"mdraid/md0": " gone", "mdraid/md1": " gone"})
 }
 
+func TestLessIsAcceptedByAPerson(t *testing.T) {
+	r := newRig(t)
+	accept := func(object string) (probes.Remembered, error) { return r.probe.(probes.Baseliner).Accept(object) }
+	r.bond("bond0", "eth0=up", "eth1=up", "eth2=up")
+	r.array("md0", "u0", "in_sync", "in_sync")
+	r.array("md1", "u1", "in_sync", "in_sync")
+	r.run()
+	r.bond("bond0", "eth0=up", "eth1=up")
+	r.array("md0", "u0", "in_sync")
+	r.write("sys/block/md0/md/degraded", "1\n")
+	r.remove("sys/block/md1")
+	r.expect("less of everything", map[string]string{
+		"bond/bond0": "reduced tolerates 1/2 active 2/3 missing 1",
+		"mdraid/md0": "lost tolerates 0/1 active 1/2 missing 1",
+		"mdraid/md1": "missing tolerates ?/1 active 0/2 missing 2",
+	})
+	for _, object := range []string{"bond/bond0", "mdraid/md0", "mdraid/md1"} {
+		if _, err := accept(object); err != nil {
+			t.Error(err)
+		}
+	}
+	want := map[string]string{
+		"bond/bond0": "redundant tolerates 1/1 active 2/2 missing 0",
+		"mdraid/md0": "none tolerates 0/0 active 1/1 missing 0",
+		"mdraid/md1": " gone",
+	}
+	r.expect("accepted", want)
+	r.restart()
+	r.expect("and remembered", want)
+	r.bond("bond0", "eth0=up")
+	r.array("md0", "u0", "in_sync", "in_sync")
+	r.expect("what is there grows by itself, and is missed again", map[string]string{
+		"bond/bond0": "lost tolerates 0/1 active 1/2 missing 1",
+		"mdraid/md0": "redundant tolerates 1/1 active 2/2 missing 0",
+		"mdraid/md1": " gone",
+	})
+	if _, err := accept("bond/bond7"); err == nil {
+		t.Error("something that nobody knows is accepted")
+	}
+	two := 2
+	r.config.Expect = []Expect{{Object: "bond/bond0", Members: &two}}
+	r.restart()
+	r.run()
+	if _, err := accept("bond/bond0"); err == nil || !strings.Contains(err.Error(), "expect") {
+		t.Errorf("against the configuration: %v", err)
+	}
+}
+
+// A box with 32 bays and four disks is always degraded, until somebody says that
+// it is meant to be.
+func TestASparseArrayIsAcceptedAsItIs(t *testing.T) {
+	r := newRig(t)
+	sparse := func(members int) {
+		states := make([]string, members)
+		for i := range states {
+			states[i] = "in_sync"
+		}
+		r.array("md9", "u9", states...)
+		r.write("sys/block/md9/md/raid_disks", "32\n")
+		r.write("sys/block/md9/md/degraded", fmt.Sprintf("%d\n", 32-members))
+	}
+	sparse(4)
+	r.expect("as it is", map[string]string{"mdraid/md9": "reduced tolerates 3/31 active 4/32 missing 28"})
+	if _, err := r.probe.(probes.Baseliner).Accept("mdraid/md9"); err != nil {
+		t.Fatal(err)
+	}
+	r.expect("accepted", map[string]string{"mdraid/md9": "redundant tolerates 3/3 active 4/4 missing 0"})
+	sparse(3)
+	r.expect("one fails", map[string]string{"mdraid/md9": "reduced tolerates 2/3 active 3/4 missing 1"})
+	sparse(5)
+	r.expect("one more", map[string]string{"mdraid/md9": "redundant tolerates 4/4 active 5/5 missing 0"})
+	sparse(4)
+	r.expect("and it fails", map[string]string{"mdraid/md9": "reduced tolerates 3/4 active 4/5 missing 1"})
+	four := 4
+	r.config.Expect = []Expect{{Object: "mdraid/md9", Members: &four}}
+	r.restart()
+	r.expect("by the configuration", map[string]string{"mdraid/md9": "redundant tolerates 3/3 active 4/4 missing 0"})
+}
+
 func TestAnArrayUnderAnotherNameIsTheSame(t *testing.T) {
 	r := newRig(t)
 	r.array("md0", "u0", "in_sync", "in_sync", "spare")

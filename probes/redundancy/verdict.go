@@ -23,7 +23,7 @@ type verdict struct {
 func judge(g *group.Group, r record) verdict {
 	v := verdict{
 		expected: r.Members, active: g.Active(), missing: max(0, r.Members-g.Present()),
-		known: g.Known, tolerated: g.Tolerated, design: r.design(g),
+		known: g.Known, tolerated: g.Tolerated, design: r.design(),
 	}
 	if g.Needed > 0 {
 		v.known, v.tolerated = true, g.Active()-g.Needed

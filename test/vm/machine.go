@@ -94,7 +94,7 @@ func (m Machine) Run(ctx context.Context, dir string) ([]string, error) {
 	if err := m.initramfs(initrd); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "768", "-nodefaults", "-no-reboot",
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "1024", "-nodefaults", "-no-reboot",
 		"-display", "none", "-serial", "stdio", "-kernel", m.Kernel, "-initrd", initrd,
 		"-append", "console=ttyS0 quiet panic=-1 rdinit=/init random.trust_cpu=on")
 	out, err := cmd.StdoutPipe()

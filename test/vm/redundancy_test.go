@@ -5,6 +5,7 @@ package vm
 import (
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -15,55 +16,97 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
 )
+
+var update = flag.Bool("update", false, "rewrite the golden files and the captured states")
+
+// A told is what a machine printed, by step.
+type told struct {
+	steps    []string
+	facts    map[string]map[string]map[string]string // by step, object and metric
+	problems map[string][]string
+	outcome  map[string]map[string]bool // whether an array worked, by attempt and array
+	captures map[string][]string        // lines of txtar
+}
 
 var sample = regexp.MustCompile(`^fact (\w+)\{(.*)\} (\S+)$`)
 
-// seen collects the same of what the machine printed.
-func seen(t *testing.T, lines []string) map[string]map[string]string {
-	facts, step := map[string]map[string]map[string]string{}, ""
+// read takes apart what the machine printed.
+func read(t *testing.T, lines []string) told {
+	out := told{
+		facts: map[string]map[string]map[string]string{}, problems: map[string][]string{},
+		outcome: map[string]map[string]bool{}, captures: map[string][]string{},
+	}
+	step, problems, capture := "", "", ""
 	for _, line := range lines {
 		line, is := strings.CutPrefix(line, marker)
 		if !is {
 			continue
 		}
-		if strings.HasPrefix(line, "failed: ") {
+		word, rest, _ := strings.Cut(line, " ")
+		switch word {
+		case "failed:":
 			t.Errorf("in the machine, after step %q: %s", step, line)
-		}
-		if name, is := strings.CutPrefix(line, "step "); is {
-			step, facts[name] = name, map[string]map[string]string{}
-		}
-		m := sample.FindStringSubmatch(line)
-		if m == nil {
-			continue
-		}
-		labels := labels(m[2])
-		of := facts[step][labels["object"]]
-		if of == nil {
-			of = map[string]string{}
-			facts[step][labels["object"]] = of
-		}
-		switch {
-		case m[1] != "state":
-			of[m[1]] = m[3]
-		case m[3] == "1":
-			of["state"] += labels["state"]
-		}
-	}
-	result := map[string]map[string]string{}
-	for step, objects := range facts {
-		result[step] = map[string]string{}
-		for object, of := range objects {
-			result[step][object] = fmt.Sprintf("%s %s/%s %s/%s-%s", of["state"], cmp.Or(of["failures_tolerated"], "?"), of["failures_tolerated_design"],
-				of["members_active"], of["members_expected"], of["members_missing"])
-			for _, more := range []string{"spares_available", "unverifiable", "last_failover_timestamp_seconds", "sync_ratio"} {
-				if value, is := of[more]; is && value != "0" {
-					result[step][object] += " " + strings.TrimSuffix(more, "_timestamp_seconds")
-				}
+		case "step":
+			step = rest
+			out.steps = append(out.steps, rest)
+			out.facts[step] = map[string]map[string]string{}
+		case "problems":
+			problems = rest
+			out.problems[problems] = []string{}
+		case "problem":
+			l := labels(rest)
+			if l["probe"] != "redundancy" {
+				continue // the machine has no time service, and the agent says so
+			}
+			out.problems[problems] = append(out.problems[problems], l["object"]+" "+l["check"]+" "+l["severity"])
+		case "fault":
+			l := labels(rest)
+			of(out.facts[step], l["object"])["fault"] = l["reason"]
+		case "works", "broken":
+			attempt, array, _ := strings.Cut(rest, " ")
+			if out.outcome[attempt] == nil {
+				out.outcome[attempt] = map[string]bool{}
+			}
+			out.outcome[attempt]["mdraid/"+array] = word == "works"
+		case "capture":
+			capture = rest
+		case "file":
+			out.captures[capture] = append(out.captures[capture], "-- "+rest+" --")
+		case "data":
+			out.captures[capture] = append(out.captures[capture], rest)
+		case "fact":
+			m := sample.FindStringSubmatch(line)
+			if m == nil {
+				t.Errorf("not understood: %s", line)
+				continue
+			}
+			l := labels(m[2])
+			metrics := of(out.facts[step], l["object"])
+			switch {
+			case m[1] == "state" && m[3] == "1":
+				metrics["state"] += l["state"]
+			case m[1] == "unverifiable":
+				metrics[m[1]] = l["reason"]
+			case m[1] == "shared_failure_domain":
+				metrics[m[1]] = l["domain"]
+			case m[1] == "member_active" && m[3] == "0":
+				metrics["down"] += " -" + l["member"]
+			case m[1] != "state" && m[1] != "member_active":
+				metrics[m[1]] = m[3]
 			}
 		}
 	}
-	return result
+	return out
+}
+
+func of(objects map[string]map[string]string, object string) map[string]string {
+	if objects[object] == nil {
+		objects[object] = map[string]string{}
+	}
+	return objects[object]
 }
 
 var label = regexp.MustCompile(`(\w+)="([^"]*)"`)
@@ -76,49 +119,146 @@ func labels(text string) map[string]string {
 	return all
 }
 
-// The facts of the agent on real arrays, bonds and paths of a real kernel, while
-// their members fail, vanish and come back.
-func TestRedundancy(t *testing.T) {
+// text prints for each step what the agent said of each object: the state, how
+// many failures are tolerated of how many by design, how many members are active
+// of how many expected, how many are missing, and what is remarkable.
+func (o told) text() string {
+	var b strings.Builder
+	for _, step := range o.steps {
+		fmt.Fprintf(&b, "%s\n", step)
+		for _, object := range slices.Sorted(maps.Keys(o.facts[step])) {
+			f := o.facts[step][object]
+			fmt.Fprintf(&b, "  %s: %s", object, f["state"])
+			if f["members_expected"] != "" {
+				fmt.Fprintf(&b, " tolerates %s/%s active %s/%s missing %s", cmp.Or(f["failures_tolerated"], "?"), f["failures_tolerated_design"],
+					f["members_active"], f["members_expected"], f["members_missing"])
+			}
+			if f["spares_expected"] != "0" && f["spares_expected"] != "" {
+				fmt.Fprintf(&b, " spares %s/%s", f["spares_available"], f["spares_expected"])
+			}
+			for _, more := range []string{"sync_ratio", "last_failover_timestamp_seconds", "last_scrub_timestamp_seconds"} {
+				if _, is := f[more]; is {
+					b.WriteString(" " + strings.TrimSuffix(more, "_timestamp_seconds"))
+				}
+			}
+			for _, more := range []string{"unverifiable", "shared_failure_domain", "fault"} {
+				if f[more] != "" {
+					b.WriteString(" " + more + ":" + f[more])
+				}
+			}
+			b.WriteString(f["down"] + "\n")
+		}
+		if problems, asked := o.problems[step]; asked {
+			slices.Sort(problems)
+			for _, problem := range problems {
+				fmt.Fprintf(&b, "  ! %s\n", problem)
+			}
+		}
+	}
+	return b.String()
+}
+
+// golden compares with a file, and with -update writes it.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+// save writes captured states for the tests of the probe, which say what they
+// are and what is wanted of them.
+func (o told) save(t *testing.T) {
+	if !*update {
+		return
+	}
+	for name, lines := range o.captures {
+		path := filepath.Join("..", "..", "probes", "redundancy", "testdata", name+".txtar")
+		head := "Captured from a kernel of Debian in the virtual machine, step " + name + ".\n"
+		if old, err := os.ReadFile(path); err == nil {
+			head, _, _ = strings.Cut(string(old), "-- ")
+		}
+		if err := os.WriteFile(path, []byte(head+strings.Join(lines, "\n")+"\n-- want --\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// boot runs a machine with the agent and a script.
+func boot(t *testing.T, script string, modules []string, programs map[string]string) told {
+	t.Helper()
 	dir := t.TempDir()
-	cache := cmp.Or(os.Getenv("VM_CACHE"), dir)
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	image, modules, err := Kernel(ctx, cache)
+	image, tree, err := Kernel(ctx, cmp.Or(os.Getenv("VM_CACHE"), dir))
 	if err != nil {
 		t.Fatal(err)
 	}
-	script, err := os.ReadFile("testdata/redundancy.sh")
-	if err != nil {
-		t.Fatal(err)
+	var text strings.Builder
+	for _, name := range []string{"common.sh", script} {
+		data, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.Write(data)
 	}
-	m := Machine{
-		Kernel: image, Modules: modules, Script: string(script),
-		Load: []string{
-			"configfs", "loop", "raid0", "raid1", "raid10", "raid456", "veth", "bonding max_bonds=0", "team", "team_mode_activebackup", "btrfs",
-			"nvmet", "nvmet-tcp", "nvme-tcp", "scsi_debug add_host=2 vpd_use_hostno=0 dev_size_mb=16", "sd_mod", "dm-multipath", "dm-round-robin",
-		},
-		Programs: map[string]string{"bin/hygiene_exporter": build(t, dir)},
-	}
-	for as, name := range map[string]string{"busybox": "busybox", "mdadm": "mdadm", "dmsetup": "dmsetup", "mkfs.btrfs": "mkfs.btrfs", "../sbin/ip": "ip"} {
+	m := Machine{Kernel: image, Modules: tree, Load: modules, Script: text.String(), Programs: map[string]string{"bin/hygiene_exporter": build(t, dir)}}
+	for as, name := range programs {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.Programs[filepath.Join("bin", as)] = path
+		m.Programs[as] = path
 	}
 	lines, err := m.Run(ctx, dir)
 	if err != nil {
 		t.Errorf("%v:\n%s", err, strings.Join(lines, "\n"))
 	}
-	got := seen(t, lines)
-	for _, step := range slices.Sorted(maps.Keys(got)) {
-		for _, object := range slices.Sorted(maps.Keys(got[step])) {
-			fmt.Printf("%q %q: %q,\n", step, object, got[step][object])
-		}
-	}
+	out := read(t, lines)
 	if t.Failed() {
 		t.Log(strings.Join(lines, "\n"))
 	}
+	return out
+}
+
+// basic are the programs of every machine.
+func basic(more map[string]string) map[string]string {
+	all := map[string]string{"bin/busybox": "busybox", "sbin/ip": "ip", "bin/dmsetup": "dmsetup"}
+	maps.Copy(all, more)
+	return all
+}
+
+// Arrays of every level lose members until they fail. What the agent said before
+// is held against what happened: an array that tolerates a failure works after
+// it, and one that tolerates none does not.
+func TestArrays(t *testing.T) {
+	out := boot(t, "arrays.sh", []string{"loop", "dm-mod", "raid0", "linear", "raid1", "raid10", "raid456"}, basic(map[string]string{"bin/mdadm": "mdadm"}))
+	before := map[string]string{"1": "whole", "2": "broken 1", "3": "broken 2"}
+	judged := 0
+	for attempt, arrays := range out.outcome {
+		for array, works := range arrays {
+			said := out.facts[before[attempt]][array]["failures_tolerated"]
+			if wanted := !strings.HasPrefix(said, "-") && said != "0"; said == "" || works != wanted {
+				t.Errorf("%s tolerated %q failures, and after attempt %s it works: %v", array, said, attempt, works)
+			}
+			judged++
+		}
+	}
+	if judged < 25 {
+		t.Errorf("only %d attempts were made", judged)
+	}
+	golden(t, "arrays.want", out.text())
+	out.save(t)
 }
 
 // build returns the agent as a static program.

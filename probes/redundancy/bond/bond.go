@@ -75,7 +75,7 @@ func attributes(dir *sysfs.Dir) (Raw, error) {
 	for name := range strings.FieldsSeq(raw.Attr["slaves"]) {
 		of := sysfs.Open(dir.Files(), path.Join(netDir, name))
 		slave := of.Sub("bonding_slave")
-		m := Member{Name: name, Attr: map[string]string{}, Carrier: of.Attr("carrier"), Adapter: adapter(dir.Files(), of.Path())}
+		m := Member{Name: name, Attr: map[string]string{}, Carrier: of.Attr("carrier"), Adapter: sysfs.Card(dir.Files(), of.Path())}
 		for _, attr := range []string{
 			"mii_status", "state", "perm_hwaddr", "link_failure_count", "ad_aggregator_id", "ad_partner_oper_port_state",
 		} {
@@ -85,17 +85,6 @@ func attributes(dir *sysfs.Dir) (Raw, error) {
 		raw.Members = append(raw.Members, m)
 	}
 	return raw, errors.Join(errs...)
-}
-
-// adapter returns the card of a network interface: its PCI device without the
-// function.
-func adapter(files *rootfs.FS, dir string) string {
-	target, err := files.Resolve(path.Join(dir, "device"))
-	if err != nil || target == path.Join(dir, "device") {
-		return ""
-	}
-	card, _, _ := strings.Cut(path.Base(target), ".")
-	return path.Join(path.Dir(target), card)
 }
 
 // Group judges a bond.

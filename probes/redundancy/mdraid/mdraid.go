@@ -146,7 +146,7 @@ func attributes(files *rootfs.FS, name string) (Raw, error) {
 		if !is {
 			continue
 		}
-		device := Device{Name: member, Disk: disk(files, path.Join(dir.Path(), entry, "block")), Attr: map[string]string{}}
+		device := Device{Name: member, Disk: sysfs.Disk(files, path.Join(dir.Path(), entry, "block")), Attr: map[string]string{}}
 		sub := dir.Sub(entry)
 		for _, attr := range []string{"state", "slot", "errors", "bad_blocks"} {
 			device.Attr[attr] = sub.Attr(attr)
@@ -161,18 +161,6 @@ func attributes(files *rootfs.FS, name string) (Raw, error) {
 	}
 	raw.UUID = uuid(files, name, raw.Attr["uuid"])
 	return raw, nil
-}
-
-// disk returns the whole disk behind a link to a block device.
-func disk(files *rootfs.FS, link string) string {
-	target, err := files.Resolve(link)
-	if err != nil || target == link {
-		return ""
-	}
-	if _, err := files.Lstat(path.Join(target, "partition")); err == nil {
-		target = path.Dir(target)
-	}
-	return path.Base(target)
 }
 
 // uuid returns the identity of an array: of the kernel, or else what udev found

@@ -1,6 +1,7 @@
 package path
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"path"
@@ -13,85 +14,207 @@ import (
 	"hygiene_exporter/probes/redundancy/sysfs"
 )
 
-// A Map is what sysfs says of a device-mapper multipath device.
+// A Map is what is known of a device-mapper multipath device.
 type Map struct {
 	Name, UUID string
 	Suspended  bool
+	Queues     bool // without a path, input and output wait for ever
 	Paths      []Leg
 }
 
 // A Leg is a block device below a map.
 type Leg struct {
 	Name    string
-	State   string // device/state: of SCSI, such as running; of NVMe, such as live
+	Number  string // major:minor
 	Address string // host:channel:target:lun of SCSI
+	State   string // device/state: of SCSI, such as running; of NVMe, such as live
+	Adapter string
+	Target  string
+	Group   int // of paths that are used together, from 1
+
+	Mapper  string // of device mapper: active or failed; empty if nobody knows
+	Checker string // of multipathd, such as ready
+	Outside string // why the path is not used although it works, such as marginal
 }
 
-func readMultipath(files *rootfs.FS) ([]group.Group, error) {
-	names, err := sysfs.Names(files, "/sys/block")
+// readMultipath lists the maps by sysfs, and asks for the health of their paths
+// whoever knows it: multipathd, else the device mapper. What sysfs says of a
+// path is the state of its SCSI device, which stays "running" when the checker
+// has given the path up: nothing but an upper bound.
+func readMultipath(ctx context.Context, host probes.Host) ([]group.Group, error) {
+	names, err := sysfs.Names(host.Files, "/sys/block")
 	var groups []group.Group
+	var told map[string]Map
+	var silent error
 	for _, name := range names {
 		if !strings.HasPrefix(name, "dm-") {
 			continue
 		}
-		dir := sysfs.Open(files, path.Join("/sys/block", name))
-		m := Map{Name: dir.Attr("dm/name"), UUID: dir.Attr("dm/uuid"), Suspended: dir.Attr("dm/suspended") == "1"}
-		if !strings.HasPrefix(m.UUID, "mpath-") {
+		m, err := mapOf(host.Files, name)
+		if m == nil {
 			continue
 		}
-		if m.Name == "" {
-			m.Name = name
+		if told == nil && silent == nil {
+			told, silent = askDaemon(ctx, host)
 		}
-		legs, err := sysfs.Names(files, path.Join(dir.Path(), "slaves"))
-		for _, leg := range legs {
-			device := sysfs.Open(files, path.Join("/sys/block", leg))
-			l := Leg{Name: leg, State: device.Attr("device/state"), Address: device.Target("device")}
-			if e := device.Err(); e != nil && !errors.Is(e, fs.ErrNotExist) {
-				err = errors.Join(err, e)
-			}
-			m.Paths = append(m.Paths, l)
-		}
+		doubt := m.refine(ctx, host, told, silent)
 		g := m.Group()
-		if err = errors.Join(err, dir.Err()); err != nil {
+		if err != nil {
 			g.Unclear(err)
+		}
+		if doubt != nil && g.Doubt == nil {
+			g.Doubt = doubt
 		}
 		groups = append(groups, g)
 	}
 	return groups, err
 }
 
-// Group judges a map by what the SCSI layer says of its paths. What the path
-// checker of multipathd thinks is not in sysfs: a path that it has failed may
-// still be running here, so that all paths in order is the upper bound.
+// mapOf reads one map from sysfs; nil for a device of another kind.
+func mapOf(files *rootfs.FS, name string) (*Map, error) {
+	dir := sysfs.Open(files, path.Join("/sys/block", name))
+	uuid := dir.Attr("dm/uuid")
+	if !strings.HasPrefix(uuid, "mpath-") {
+		return nil, nil
+	}
+	m := Map{Name: dir.Attr("dm/name"), UUID: uuid, Suspended: dir.Attr("dm/suspended") == "1"}
+	if m.Name == "" {
+		m.Name = name
+	}
+	legs, err := sysfs.Names(files, path.Join(dir.Path(), "slaves"))
+	for _, leg := range legs {
+		device := sysfs.Open(files, path.Join("/sys/block", leg))
+		l := Leg{
+			Name: leg, Number: device.Attr("dev"), State: device.Attr("device/state"), Address: device.Target("device"),
+			Adapter: sysfs.Card(files, device.Path()),
+		}
+		if e := device.Err(); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+		m.Paths = append(m.Paths, l)
+	}
+	return &m, errors.Join(err, dir.Err())
+}
+
+// refine takes in what multipathd or the device mapper says. It returns why
+// neither says anything.
+func (m *Map) refine(ctx context.Context, host probes.Host, told map[string]Map, silent error) error {
+	if by, known := told[m.UUID]; known {
+		m.take(by)
+		return nil
+	}
+	targets, err := host.Mapper.Status(ctx, m.Name)
+	for _, target := range targets {
+		if target.Type == "multipath" && err == nil {
+			err = m.status(target.Status)
+		}
+	}
+	if err != nil {
+		if silent == nil {
+			silent = probes.Because(probes.NotFound, errors.New("multipathd does not know the map"))
+		}
+		return probes.Because(probes.ReasonOf(err), errors.Join(silent, err))
+	}
+	if silent != nil {
+		// The health of the paths is known, and nobody brings them back.
+		return probes.Because(probes.NotRun, silent)
+	}
+	return nil
+}
+
+// take replaces what sysfs says by what multipathd does, path by path. A path
+// that sysfs alone knows is not used.
+func (m *Map) take(by Map) {
+	old := m.Paths
+	m.Queues, m.Paths = by.Queues, by.Paths
+	for i := range m.Paths {
+		leg := &m.Paths[i]
+		for _, known := range old {
+			if known.Name == leg.Name {
+				leg.State, leg.Address, leg.Number = known.State, known.Address, known.Number
+				if known.Adapter != "" {
+					leg.Adapter = known.Adapter
+				}
+			}
+		}
+	}
+	for _, known := range old {
+		if !slices.ContainsFunc(m.Paths, func(leg Leg) bool { return leg.Name == known.Name }) {
+			known.Outside = "not known to multipathd"
+			m.Paths = append(m.Paths, known)
+		}
+	}
+}
+
+// Group judges a map.
 func (m Map) Group() group.Group {
 	g := group.Group{Kind: group.Multipath, Name: m.Name, ID: m.UUID, Needed: 1, Expected: len(m.Paths)}
+	var current []string
+	groups := map[int]bool{}
 	for _, leg := range m.Paths {
-		member := group.Member{ID: leg.Address, Name: leg.Name, State: leg.State}
-		switch leg.State {
-		case "running", "live":
-			member.Active = true
-		case "":
-			member.State = "gone"
-		default:
-			down := []string{
-				"created", "cancel", "deleted", "quiesce", "offline", "transport-offline", "blocked", "created-blocked",
-				"new", "resetting", "connecting", "deleting", "deleting (no IO)", "dead",
-			}
-			if !slices.Contains(down, leg.State) {
-				g.Unclear(group.Word("the state of path "+leg.Name, leg.State))
-			}
+		member, err := leg.member()
+		if err != nil {
+			g.Unclear(err)
 		}
-		if member.ID == "" {
-			member.ID = leg.Name
+		groups[leg.Group] = true
+		if leg.Group == 1 && member.Active {
+			current = append(current, member.Name)
 		}
 		g.Members = append(g.Members, member)
+	}
+	if len(groups) > 1 {
+		slices.Sort(current)
+		g.Current = strings.Join(current, " ")
 	}
 	if m.Suspended {
 		g.Doubted(probes.Unavailable, "the map is suspended: input and output wait")
 	}
-	if len(m.Paths) == 0 {
-		g.Failed = "the map has no paths"
+	switch {
+	case g.Active() > 0:
+	case m.Queues:
+		g.Failed = "the map has no usable path, and input and output wait for one without end"
+	default:
+		g.Failed = "the map has no usable path"
 	}
 	g.Sort()
 	return g
+}
+
+// member judges one path.
+func (l Leg) member() (group.Member, error) {
+	m := group.Member{
+		ID: l.Address, Name: l.Name, State: strings.Join(words(l.State, l.Mapper, l.Checker, l.Outside), ", "),
+		Domains: map[group.Domain]string{group.Adapter: l.Adapter, group.Target: l.Target},
+	}
+	if m.ID == "" {
+		m.ID = l.Name
+	}
+	device, known := map[string]bool{
+		"running": true, "live": true, "": l.Mapper != "",
+		"created": false, "cancel": false, "deleted": false, "quiesce": false, "offline": false, "transport-offline": false,
+		"blocked": false, "created-blocked": false, "new": false, "resetting": false, "connecting": false, "deleting": false,
+		"deleting (no IO)": false, "dead": false,
+	}[l.State]
+	if !known {
+		return m, group.Word("the state of path "+l.Name, l.State)
+	}
+	mapper, known := map[string]bool{"": true, "active": true, "failed": false, "undef": false}[l.Mapper]
+	if !known {
+		return m, group.Word("what the device mapper says of path "+l.Name, l.Mapper)
+	}
+	// A ghost is a path of a standby controller: it works after a failover.
+	checker, known := map[string]bool{
+		"": true, "ready": true, "ghost": true, "faulty": false, "shaky": false, "i/o pending": false, "i/o timeout": false,
+		"delayed": false, "disconnected": false, "undef": false, "removed": false, "unchecked": false,
+	}[l.Checker]
+	if !known {
+		return m, group.Word("what the checker says of path "+l.Name, l.Checker)
+	}
+	m.Active = device && mapper && checker && l.Outside == ""
+	return m, nil
+}
+
+// words drops what is empty.
+func words(all ...string) []string {
+	return slices.DeleteFunc(all, func(word string) bool { return word == "" })
 }

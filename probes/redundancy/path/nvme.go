@@ -1,6 +1,7 @@
 package path
 
 import (
+	"cmp"
 	"errors"
 	"path"
 	"regexp"
@@ -83,7 +84,7 @@ func (s Subsystem) Group() group.Group {
 	g := group.Group{Kind: group.NVMe, Name: s.Name, ID: s.Name, Needed: 1, Ordinary: len(s.Controllers) < 2}
 	worst := s.worst()
 	for _, c := range s.Controllers {
-		m := group.Member{ID: c.Transport + " " + c.Address, Name: c.Name, State: c.State}
+		m := group.Member{ID: c.identity(), Name: c.Name, State: c.State, Domains: c.domains()}
 		live, known := map[string]bool{
 			"live": true, "new": false, "resetting": false, "connecting": false,
 			"deleting": false, "deleting (no IO)": false, "dead": false,
@@ -108,6 +109,32 @@ func (s Subsystem) Group() group.Group {
 	}
 	g.Sort()
 	return g
+}
+
+// parameters splits the address of a fabric, such as "traddr=192.0.2.1,trsvcid=4420".
+func (c Controller) parameters() map[string]string {
+	all := map[string]string{}
+	for part := range strings.SplitSeq(c.Address, ",") {
+		if key, value, is := strings.Cut(part, "="); is {
+			all[key] = value
+		}
+	}
+	return all
+}
+
+// identity returns what stays when the connection is made anew. The address
+// that the kernel chose on this side (src_addr) does not.
+func (c Controller) identity() string {
+	p := c.parameters()
+	if p["traddr"] == "" {
+		return c.Transport + " " + c.Address
+	}
+	return strings.Join(words(c.Transport, p["traddr"], p["trsvcid"], p["host_traddr"], p["host_iface"]), " ")
+}
+
+func (c Controller) domains() map[group.Domain]string {
+	p := c.parameters()
+	return map[group.Domain]string{group.Target: p["traddr"], group.Adapter: cmp.Or(p["host_iface"], p["host_traddr"])}
 }
 
 // worst returns the namespace with the fewest usable paths.

@@ -19,6 +19,8 @@ type Port struct {
 	WWPN  string
 	Node  string // WWNN
 	Roles string
+
+	Adapter string // the card of a port of this host
 }
 
 // portStates are those of scsi_transport_fc of the kernel; true where the port
@@ -36,7 +38,7 @@ func readPorts(files *rootfs.FS, class string) (ports []Port, err error) {
 		dir := sysfs.Open(files, path.Join(class, name))
 		ports = append(ports, Port{
 			Name: name, State: dir.Attr("port_state"), WWPN: dir.Attr("port_name"),
-			Node: dir.Attr("node_name"), Roles: dir.Attr("roles"),
+			Node: dir.Attr("node_name"), Roles: dir.Attr("roles"), Adapter: sysfs.Card(files, dir.Path()),
 		})
 		err = errors.Join(err, dir.Err())
 	}
@@ -63,6 +65,7 @@ func HostPorts(ports []Port) group.Group {
 		}
 		g.Members = append(g.Members, group.Member{
 			ID: cmp.Or(p.WWPN, p.Name), Name: cmp.Or(p.WWPN, p.Name), Active: up, Spare: !up, State: p.State,
+			Domains: group.In(group.Adapter, p.Adapter),
 		})
 	}
 	g.Expected = g.Active()
@@ -95,6 +98,7 @@ func Targets(ports []Port) []group.Group {
 		host, _, _ := strings.Cut(strings.TrimPrefix(p.Name, "rport-"), "-")
 		g.Members = append(g.Members, group.Member{
 			ID: host + " " + p.WWPN, Name: p.Name, Active: up, State: p.State,
+			Domains: map[group.Domain]string{group.Target: p.WWPN, group.Adapter: "host" + host},
 		})
 	}
 	return listed(systems)
@@ -105,7 +109,9 @@ type Session struct {
 	Name   string
 	State  string
 	Target string
-	Portal string
+	Portal string // address, port and interface
+
+	Address string
 }
 
 func readISCSI(files *rootfs.FS) ([]group.Group, error) {
@@ -117,6 +123,7 @@ func readISCSI(files *rootfs.FS) ([]group.Group, error) {
 		s := Session{Name: name, State: dir.Attr("state"), Target: dir.Attr("targetname")}
 		of := sysfs.Open(files, path.Join("/sys/class/iscsi_connection", "connection"+strings.TrimPrefix(name, "session")+":0"))
 		if address := cmp.Or(of.Attr("persistent_address"), of.Attr("address")); address != "" {
+			s.Address = address
 			s.Portal = address + " " + cmp.Or(of.Attr("persistent_port"), of.Attr("port")) + " " + dir.Attr("ifacename")
 		}
 		sessions = append(sessions, s)
@@ -142,6 +149,7 @@ func Sessions(sessions []Session) []group.Group {
 		}
 		g.Members = append(g.Members, group.Member{
 			ID: cmp.Or(strings.TrimSpace(s.Portal), s.Name), Name: s.Name, Active: s.State == "LOGGED_IN", State: s.State,
+			Domains: group.In(group.Target, s.Address),
 		})
 	}
 	return listed(targets)

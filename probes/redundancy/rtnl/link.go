@@ -65,7 +65,7 @@ func Teams(links map[uint32]Link) []group.Group {
 		if link.Kind != "team" {
 			continue
 		}
-		g := group.Group{Kind: group.Team, Name: link.Name, Needed: 1}
+		g := group.Group{Kind: group.Team, Name: link.Name, Needed: 1, Partial: true}
 		for _, port := range links {
 			if port.Master == index {
 				g.Members = append(g.Members, group.Member{ID: port.Name, Name: port.Name, Active: port.Up})

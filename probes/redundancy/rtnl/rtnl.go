@@ -1,11 +1,12 @@
 // Package rtnl reads what the kernel tells over rtnetlink(7) and sysfs does not
-// show: the default routes with the health of their next hops, and teams.
+// show: routes with the health of their next hops, and teams.
 package rtnl
 
 import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -81,20 +82,32 @@ func Read(ctx context.Context, socket probes.Netlink) group.Reading {
 	}
 	reading.Groups = Teams(links)
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		header := make([]byte, unix.SizeofRtMsg)
-		header[0] = family
-		messages, err := ask(ctx, socket, unix.RTM_GETROUTE, unix.RTM_NEWROUTE, header)
-		var hops []Hop
-		if err == nil {
-			hops, err = ParseRoutes(messages, family)
-		}
+		hops, err := routes(ctx, socket, family)
 		if err != nil {
 			reading.Close(group.Route, err)
 			continue
 		}
-		if g, ok := Defaults(hops, family, links); ok {
-			reading.Groups = append(reading.Groups, g)
-		}
+		reading.Groups = append(reading.Groups, Routes(hops, links)...)
 	}
 	return reading
+}
+
+// routes returns the next hops of one family.
+func routes(ctx context.Context, socket probes.Netlink, family byte) ([]Hop, error) {
+	header := make([]byte, unix.SizeofRtMsg)
+	header[0] = family
+	messages, err := ask(ctx, socket, unix.RTM_GETROUTE, unix.RTM_NEWROUTE, header)
+	if err != nil {
+		return nil, err
+	}
+	hops, err := ParseRoutes(messages, family)
+	if err != nil || !slices.ContainsFunc(hops, func(h Hop) bool { return h.Object != 0 && !h.Gateway.IsValid() }) {
+		return hops, err
+	}
+	messages, err = ask(ctx, socket, unix.RTM_GETNEXTHOP, unix.RTM_NEWNEXTHOP, make([]byte, 8))
+	if err != nil {
+		return nil, err
+	}
+	objects, err := ParseNextHops(messages)
+	return resolved(hops, objects), err
 }

@@ -1,5 +1,5 @@
-// Package volume reads file systems that keep copies themselves: btrfs from
-// /sys/fs/btrfs, and the state of ZFS pools from /proc/spl/kstat/zfs.
+// Package volume reads file systems that keep copies themselves: btrfs and
+// bcachefs from /sys/fs, and the state of ZFS pools from /proc/spl/kstat/zfs.
 package volume
 
 import (
@@ -19,6 +19,7 @@ import (
 type Btrfs struct {
 	UUID, Label string
 	Devices     []BtrfsDevice
+	Disks       []string            // of the devices that are there
 	Profiles    map[string][]string // by class of chunk: data, metadata, system
 }
 
@@ -41,6 +42,11 @@ func Read(files *rootfs.FS) group.Reading {
 		reading.Close(group.ZFS, err)
 	}
 	reading.Groups = append(groups, pools...)
+	more, err := readBcachefs(files)
+	if err != nil {
+		reading.Close(group.Bcachefs, err)
+	}
+	reading.Groups = append(reading.Groups, more...)
 	return reading
 }
 
@@ -58,6 +64,7 @@ func readBtrfs(files *rootfs.FS) ([]group.Group, error) {
 		if err != nil {
 			g.Unclear(err)
 		}
+		scrubbed(files, &g)
 		groups = append(groups, g)
 	}
 	return groups, err
@@ -76,6 +83,11 @@ func btrfs(at *sysfs.Dir, name string) (Btrfs, error) {
 				raw.Profiles[class] = append(raw.Profiles[class], entry)
 			}
 		}
+	}
+	links, err := sysfs.Names(at.Files(), path.Join(at.Path(), "devices"))
+	errs = append(errs, err)
+	for _, link := range links {
+		raw.Disks = append(raw.Disks, sysfs.Disk(at.Files(), path.Join(at.Path(), "devices", link)))
 	}
 	devices, err := sysfs.Names(at.Files(), path.Join(at.Path(), "devinfo"))
 	errs = append(errs, err)
@@ -103,7 +115,7 @@ func survives() map[string]int {
 // without copies beside ones with copies, as a mount with a missing device
 // leaves them, make all of it as weak as they are.
 func (b Btrfs) Group() group.Group {
-	g := group.Group{Kind: group.Btrfs, Name: b.UUID, ID: b.UUID, Known: true}
+	g := group.Group{Kind: group.Btrfs, Name: b.UUID, ID: b.UUID, Known: true, Ordinary: len(b.Devices) < 2}
 	if b.Label != "" {
 		g.Note("The label is %s.", b.Label)
 	}
@@ -113,6 +125,9 @@ func (b Btrfs) Group() group.Group {
 		if d.Attr["missing"] == "1" {
 			m.Active, m.State = false, "missing"
 			missing++
+		} else if i := len(g.Members) - missing; i < len(b.Disks) {
+			// Which device is which is not said; for what they share it is all one.
+			m.Domains = group.In(group.Disk, b.Disks[i])
 		}
 		m.Errors = faults(d.Errors)
 		g.Members = append(g.Members, m)

@@ -41,7 +41,7 @@ func readZFS(files *rootfs.FS) ([]group.Group, error) {
 // it had redundancy; how much is left is not said, and none is certain. Of one
 // that is online, nobody knows how many failures it survives.
 func Pool(name, state string) group.Group {
-	g := group.Group{Kind: group.ZFS, Name: name}
+	g := group.Group{Kind: group.ZFS, Name: name, Partial: true}
 	g.Note("The state of the pool is %s.", state)
 	switch state {
 	case "ONLINE":
