@@ -109,6 +109,81 @@ func cases() map[string]struct{ fires, silent string } {
 			fires:  `hygiene_certificate_ocsp_status{object="www.example.org:443", source="stapled", status="stale", owner="web"} 1`,
 			silent: `hygiene_certificate_ocsp_status{object="www.example.org:443", source="responder", status="unverified", owner="web"} 1`,
 		},
+		"HygienePortDangerous": {
+			fires: `
+				hygiene_port_policy_violation_since_timestamp_seconds{object="tcp/wildcard:6379@redis.service", exposure="wildcard", policy="dangerous", owner="web"} now`,
+			silent: `
+				hygiene_port_policy_violation_since_timestamp_seconds{object="tcp/wildcard:6379@redis.service", exposure="wildcard", policy="dangerous", owner="web"} now
+				hygiene_port_firewall{object="tcp/wildcard:6379@redis.service", verdict="dropped", owner="web"} 1`,
+		},
+		"HygienePortForbidden": {
+			fires: `
+				hygiene_port_policy_violation_since_timestamp_seconds{object="tcp/wildcard:8080@app.service", exposure="loopback", policy="forbidden", owner="web"} now`,
+			silent: `
+				hygiene_port_policy_violation_since_timestamp_seconds{object="tcp/wildcard:8080@app.service", exposure="loopback", policy="unexpected", owner="web"} now`,
+		},
+		"HygienePortUnexpectedPublic": {
+			fires: `
+				hygiene_port_policy_violation_since_timestamp_seconds{object="tcp/wildcard:8080@app.service", exposure="published", policy="unexpected", owner="web"} now`,
+			silent: `
+				hygiene_port_policy_violation_since_timestamp_seconds{object="tcp/wildcard:8080@app.service", exposure="private", policy="unexpected", owner="web"} now
+				hygiene_port_policy_violation_since_timestamp_seconds{object="tcp/wildcard:6379@redis.service", exposure="wildcard", policy="dangerous", owner="web"} now`,
+		},
+		"HygienePortUnexpected": {
+			fires: `
+				hygiene_port_policy_violation_since_timestamp_seconds{object="tcp/wildcard:8080@app.service", exposure="private", policy="unexpected", owner="web"} now-1h`,
+			silent: `
+				hygiene_port_policy_violation_since_timestamp_seconds{object="tcp/wildcard:8080@app.service", exposure="private", policy="expired", owner="web"} now`,
+		},
+		"HygienePortRequiredMissing": {
+			fires: `
+				hygiene_port_required_missing_since_timestamp_seconds{object="tcp/any:22@ssh.service", owner="web"} now`,
+			silent: `
+				hygiene_port_listener_info{object="tcp/any:22@ssh.service", policy="required", owner="web"} 1`,
+		},
+		"HygienePortExceptionExpired": {
+			fires: `
+				hygiene_port_policy_violation_since_timestamp_seconds{object="tcp/wildcard:8080@app.service", exposure="wildcard", policy="expired", owner="web"} now`,
+			silent: `
+				hygiene_port_exception_expiry_timestamp_seconds{object="tcp/wildcard:8080@app.service", owner="web"} now+1d`,
+		},
+		"HygienePortExecutableWritable": {
+			fires: `
+				hygiene_port_finding{object="tcp/wildcard:8080@app.service", finding="executable_writable", owner="web"} 1`,
+			silent: `
+				hygiene_port_finding{object="tcp/wildcard:8080@app.service", finding="root_on_wildcard", owner="web"} 1`,
+		},
+		"HygienePortExecutableDeleted": {
+			fires: `
+				hygiene_port_finding{object="tcp/wildcard:8080@app.service", finding="executable_deleted", owner="web"} 1`,
+			silent: `
+				hygiene_port_finding{object="tcp/wildcard:8080@app.service", finding="root_on_wildcard", owner="web"} 1`,
+		},
+		"HygienePortFirewallBypassed": {
+			fires: `
+				hygiene_port_finding{object="tcp/wildcard:8080@app.service", finding="bypasses_input", owner="web"} 1`,
+			silent: `
+				hygiene_port_finding{object="tcp/wildcard:8080@app.service", finding="root_on_wildcard", owner="web"} 1`,
+		},
+		"HygienePortRequiredDropped": {
+			fires: `
+				hygiene_port_finding{object="tcp/wildcard:8080@app.service", finding="required_dropped", owner="web"} 1`,
+			silent: `
+				hygiene_port_finding{object="tcp/wildcard:8080@app.service", finding="root_on_wildcard", owner="web"} 1`,
+		},
+		"HygienePortInspectionDegraded": {
+			fires: `
+				hygiene_port_namespaces{state="skipped"} 1
+				hygiene_port_attribution{how="none"} 3
+				hygiene_port_attribution{how="cgroup"} 2
+				hygiene_port_attribution{how="process"} 0`,
+			silent: `
+				hygiene_port_namespaces{state="skipped"} 0
+				hygiene_port_namespaces{state="inspected"} 7
+				hygiene_port_attribution{how="none"} 2
+				hygiene_port_attribution{how="cgroup"} 1
+				hygiene_port_attribution{how="process"} 1`,
+		},
 		"HygieneAgentProbeStale": {
 			fires: `
 				hygiene_probe_due_timestamp_seconds{name="certificate"} now

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,6 +79,9 @@ func pick(objects []string, part string) (string, error) {
 			fit = append(fit, object)
 		}
 	}
+	if len(fit) == 0 {
+		fit = inPieces(objects, part)
+	}
 	switch len(fit) {
 	case 1:
 		return fit[0], nil
@@ -86,6 +90,26 @@ func pick(objects []string, part string) (string, error) {
 	}
 	shown := fit[:min(len(fit), 10)]
 	return "", fmt.Errorf("%d objects contain %.80q:\n  %s", len(fit), part, strings.Join(shown, "\n  "))
+}
+
+// inPieces returns the objects in which all pieces of what was asked for stand
+// in their order, as words of their own: tcp/8080 means tcp/wildcard:8080@app.
+func inPieces(objects []string, part string) []string {
+	var pieces []string
+	for piece := range strings.FieldsFuncSeq(part, func(r rune) bool { return strings.ContainsRune("/:@ ", r) }) {
+		pieces = append(pieces, `\b`+regexp.QuoteMeta(piece)+`\b`)
+	}
+	words, err := regexp.Compile(strings.Join(pieces, ".*"))
+	if err != nil || len(pieces) == 0 {
+		return nil
+	}
+	return slices.Collect(func(yield func(string) bool) {
+		for _, object := range objects {
+			if words.MatchString(object) && !yield(object) {
+				return
+			}
+		}
+	})
 }
 
 func (l *look) explain(ctx context.Context, e *environment, result judged, object string) error {

@@ -6,6 +6,7 @@ import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/certificate"
 	"hygiene_exporter/probes/patch"
+	"hygiene_exporter/probes/port"
 	"hygiene_exporter/probes/redundancy"
 )
 
@@ -15,5 +16,6 @@ func Specs() []probes.Spec {
 		certificate.Spec(),
 		patch.Spec(),
 		redundancy.Spec(),
+		port.Spec(),
 	}
 }

@@ -133,6 +133,10 @@ func (v *View) Close() {
 	}
 }
 
+// Namespace returns the namespace for other questions to the kernel; nil if it
+// is the agent's own. It is open as long as the view is.
+func (v *View) Namespace() *os.File { return v.file }
+
 // Entered returns nil as long as the kernel answers for this namespace, and
 // otherwise why it does not.
 func (v *View) Entered() error { return v.closed }

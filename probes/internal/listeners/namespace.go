@@ -80,6 +80,16 @@ func (s *Source) Namespaces(ctx context.Context) ([]Namespace, error) {
 	return list, err
 }
 
+// Present reports whether a namespace is still the one that was found.
+func (s *Source) Present(n Namespace) bool {
+	if n.PID == 0 {
+		link, err := s.named(n.Name)
+		return err == nil && link == n.ID
+	}
+	id, err := s.inode(fmt.Sprintf("/proc/%d/net/dev", n.PID))
+	return err == nil && id == n.ID
+}
+
 // name gives namespaces the names of ip-netns(8), and adds those in which no
 // process lives. A name can be told to be another one only if the links of all
 // processes can be read.

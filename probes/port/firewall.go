@@ -1,0 +1,3 @@
+package port
+
+func firewallVerdicts() []string { return []string{"accepted", "dropped", "depends", "unverifiable"} }
