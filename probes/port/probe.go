@@ -68,12 +68,13 @@ type run struct {
 
 // Run looks at all listeners.
 func (p *probe) Run(ctx context.Context) (probes.Result, error) {
-	if p.asleep() {
-		return probes.Result{}, probes.ErrNotApplicable
-	}
 	p.runs++
 	r := &run{probe: p, now: time.Now(), seen: map[string]bool{}}
-	if err := p.remember(); err != nil {
+	err := p.remember()
+	if err == nil && p.asleep() {
+		return probes.Result{}, probes.ErrNotApplicable
+	}
+	if err != nil {
 		r.result.Fault(probes.HostObject, fmt.Errorf("what was seen earlier is not known: %w", err))
 	}
 	spaces, err := p.spaces(ctx, r.now)
