@@ -23,6 +23,9 @@ func (p *probe) Explain(_ context.Context, object string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s, known := p.last[object]
+	if err := p.unseen[object]; !known && err != nil {
+		return fmt.Sprintf("Nobody tells how such groups are: %v.\n", err), nil
+	}
 	if !known || s.closed {
 		return "Nothing was seen of it in the last run.\n", nil
 	}

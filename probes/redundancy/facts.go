@@ -1,6 +1,8 @@
 package redundancy
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"hygiene_exporter/probes"
@@ -56,6 +58,9 @@ func (f facts) group(g *group.Group, r record, v verdict) {
 	}
 	if g.Scrub.Counted {
 		f.add(scrubErrors, g.Scrub.Errors)
+	}
+	for _, part := range slices.Sorted(maps.Keys(g.Used)) {
+		f.add(poolUsed, g.Used[part], part)
 	}
 	if g.WriteCache != nil {
 		f.add(writeCache, truth(*g.WriteCache))

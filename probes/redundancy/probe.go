@@ -38,6 +38,7 @@ type probe struct {
 	memory *memory.Memory[record]
 	loaded bool
 	last   map[string]shown // by object, for Explain
+	unseen map[string]error // by kind, for Explain
 }
 
 func newProbe(c *Config, host probes.Host) *probe {
@@ -55,6 +56,7 @@ type run struct {
 	now    time.Time
 	result probes.Result
 	closed map[string]error // kinds that could not be listed
+	unseen map[string]error // kinds of which there is something that no tool tells of
 	seen   map[string]bool  // objects
 	shown  map[string]shown
 }
@@ -76,11 +78,11 @@ func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 		r.look(&groups[i])
 	}
 	r.absent()
-	p.last = r.shown
+	p.last, p.unseen = r.shown, r.unseen
 	if p.loaded {
 		_ = p.memory.Save() // the host counts failed writes, and the next run tries again
 	}
-	if len(r.seen) == 0 && len(r.result.Faults) == 0 && len(r.result.Removed) == 0 {
+	if len(r.seen) == 0 && len(r.result.Samples) == 0 && len(r.result.Faults) == 0 && len(r.result.Removed) == 0 {
 		return probes.Result{}, probes.ErrNotApplicable
 	}
 	return r.result, nil
@@ -116,6 +118,7 @@ func (r *run) read(ctx context.Context) ([]group.Group, error) {
 		}
 	}
 	maps.Copy(r.closed, told.Closed)
+	r.unseen = told.Blind
 	return groups, ctx.Err()
 }
 
@@ -236,10 +239,25 @@ func (r *run) absent() {
 	}
 }
 
-// blind reports kinds that could not be listed, and of which nothing is known
-// that could be missed.
+// blind reports kinds of which the host has something that nobody tells of, and
+// kinds that could not be listed and of which nothing is known that could be
+// missed.
 func (r *run) blind(wanted []string) {
+	for _, kind := range tool.Kinds() {
+		switch err := r.unseen[kind]; {
+		case r.config.dropped(kind):
+			r.result.Gone(kind)
+		case err != nil:
+			f := facts{&r.result, kind, kind, r.config.expected(kind).Owner}
+			f.add(unverifiable, 1, string(probes.ReasonOf(err)))
+		default:
+			r.result.Observe(kind)
+		}
+	}
 	for _, kind := range slices.Sorted(maps.Keys(r.closed)) {
+		if r.unseen[kind] != nil {
+			continue
+		}
 		known := slices.ContainsFunc(wanted, func(object string) bool { return strings.HasPrefix(object, kind+"/") })
 		if !known {
 			r.result.Fault(kind, r.closed[kind])

@@ -65,6 +65,12 @@ var (
 		Labels: []string{probes.LabelObject, labelKind, probes.LabelOwner, "domain"},
 		Values: map[string][]string{labelKind: group.Kinds(), "domain": domains()},
 	}
+	poolUsed = &probes.Metric{
+		Name:   "hygiene_redundancy_pool_used_ratio",
+		Help:   "How full a part of a thin pool is, from 0 to 1, as the kernel says.",
+		Labels: []string{probes.LabelObject, labelKind, probes.LabelOwner, "part"},
+		Values: map[string][]string{labelKind: group.Kinds(), "part": {"data", "metadata"}},
+	}
 	unverifiable = &probes.Metric{
 		Name:   "hygiene_redundancy_unverifiable",
 		Help:   "1 if the redundancy may be less than it seems, because something does not watch or does not tell; from the kernel.",
@@ -111,7 +117,7 @@ func Spec() probes.Spec {
 			state, membersExpected, membersActive, membersMissing, sparesExpected, sparesAvailable,
 			tolerated, toleratedDesign, memberActive, memberErrors, syncRatio, syncProgress, syncDeadline, degradedSince,
 			repairDeadline, lastScrub, scrubDeadline, scrubErrors, writeCache, lastFailover, baselineRecorded, sharedDomain,
-			observed, unverifiable,
+			observed, poolUsed, unverifiable,
 		},
 		Config:   func() probes.Config { return defaultConfig() },
 		Commands: tool.Commands(),

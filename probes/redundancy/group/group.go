@@ -31,12 +31,24 @@ const (
 	Route     = "route"
 	DNS       = "dns"
 	Time      = "time"
+	// What only tools tell.
+	LVM        = "lvm"
+	DRBD       = "drbd"
+	MegaRAID   = "megaraid"
+	SmartArray = "smartarray"
+	Adaptec    = "adaptec"
+	ThreeWare  = "3ware"
+	LSI        = "lsi"
+	Areca      = "areca"
+	Power      = "power"
+	Fan        = "fan"
 )
 
 // Kinds lists all kinds.
 func Kinds() []string {
 	return []string{
 		MDRaid, Bond, Team, NVMe, Multipath, FC, FCTarget, ISCSI, Btrfs, ZFS, Bcachefs, Enclosure, IB, Route, DNS, Time,
+		LVM, DRBD, MegaRAID, SmartArray, Adaptec, ThreeWare, LSI, Areca, Power, Fan,
 	}
 }
 
@@ -72,9 +84,10 @@ type Group struct {
 
 	Sync       Sync
 	Scrub      Scrub
-	Current    string    // the member in use where only one is; a change is a failover
-	WriteCache *bool     // whether what is cached survives a loss of power; nil: no cache, or unknown
-	Observed   time.Time // when a tool said this; zero for what is read in every run
+	Current    string             // the member in use where only one is; a change is a failover
+	WriteCache *bool              // whether what is cached survives a loss of power; nil: no cache, or unknown
+	Observed   time.Time          // when a tool said this; zero for what is read in every run
+	Used       map[string]float64 // how full the parts of a pool are, from 0 to 1
 	Notes      []string
 }
 
@@ -179,6 +192,17 @@ func (g Group) Refined(by Group) Group {
 	}
 	if g.Failed != "" && by.Failed == "" {
 		by.Failed = g.Failed
+	}
+	if g.Known && by.Known && g.Tolerated < by.Tolerated {
+		by.Tolerated = g.Tolerated
+	}
+	by.Members = slices.Clone(by.Members)
+	for i, m := range by.Members {
+		for _, now := range g.Members {
+			if now.Name == m.Name && m.Active && !now.Active {
+				by.Members[i].Active, by.Members[i].State = false, cmp.Or(now.State, "down")
+			}
+		}
 	}
 	by.ID = cmp.Or(by.ID, g.ID)
 	by.Notes = append(slices.Clone(g.Notes), by.Notes...)

@@ -1,0 +1,223 @@
+// Package adaptec reads what arcconf says of controllers of Adaptec, now
+// Microchip, and of IBM's ServeRAID.
+package adaptec
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/redundancy/group"
+	"hygiene_exporter/probes/redundancy/tool/raid"
+)
+
+// maxControllers bounds how many controllers are believed.
+const maxControllers = 64
+
+// Controllers returns how many there are, from the first line of any answer.
+func Controllers(data []byte) (int, error) {
+	for line := range strings.Lines(string(data)) {
+		key, value, _ := raid.Pair(line)
+		if strings.EqualFold(key, "Controllers found") {
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 0 || n > maxControllers {
+				return 0, group.Word("the number of controllers", value)
+			}
+			return n, nil
+		}
+	}
+	return 0, probes.Because(probes.Malformed, errors.New("the tool does not say how many controllers there are"))
+}
+
+// Parse reads what arcconf prints for "GETCONFIG n AL" and "GETSTATUS n".
+func Parse(number int, config, status []byte) []group.Group {
+	p := parser{name: fmt.Sprintf("c%d", number)}
+	for line := range strings.Lines(string(config)) {
+		p.line(line)
+	}
+	tasks := rebuilds(string(status))
+	c := raid.Controller{State: p.state, Condition: controllerCondition(p.state), Protected: p.protected}
+	for _, d := range p.disks {
+		if d.State != "" { // an enclosure has none
+			c.Disks = append(c.Disks, *d)
+		}
+	}
+	g := group.Group{Kind: group.Adaptec, Name: p.name}
+	c.Fill(&g)
+	g.Spares -= len(p.dedicated)
+	groups := []group.Group{g}
+	for _, v := range p.volumes {
+		groups = append(groups, p.volume(v, tasks))
+	}
+	return groups
+}
+
+type parser struct {
+	name      string
+	state     string
+	section   string
+	protected *bool
+	volumes   []*volume
+	current   *volume
+	disks     []*raid.Disk
+	dedicated []string // for each dedicated spare, the number of its volume
+}
+
+type volume struct {
+	raid.Volume
+	id         string
+	confirming bool
+}
+
+var (
+	volumeHeading = regexp.MustCompile(`(?i)^\s*logical (?:device|drive) number (\d+)\s*$`)
+	diskHeading   = regexp.MustCompile(`(?i)^\s*device #(\d+)\s*$`)
+	segment       = regexp.MustCompile(`^(?:group (\d+), )?(?:segment|device) (\d+)$`)
+)
+
+func (p *parser) line(line string) {
+	text := strings.ToLower(strings.TrimSpace(line))
+	if m := volumeHeading.FindStringSubmatch(line); m != nil {
+		p.current = &volume{id: m[1]}
+		p.volumes = append(p.volumes, p.current)
+		return
+	}
+	if m := diskHeading.FindStringSubmatch(line); m != nil {
+		p.disks = append(p.disks, &raid.Disk{Name: "device " + m[1]})
+		return
+	}
+	if strings.HasSuffix(text, " information") && raid.Indent(line) == 0 {
+		p.section, p.current = text, nil // what is indented is a part of its section
+		return
+	}
+	key, value, ok := raid.Pair(line)
+	key = strings.ToLower(key)
+	switch {
+	case !ok:
+	case strings.HasPrefix(p.section, "controller"):
+		p.controllerLine(key, value)
+	case strings.HasPrefix(p.section, "physical"):
+		p.diskLine(key, value)
+	case p.current != nil:
+		p.current.line(key, value)
+	}
+}
+
+func (p *parser) controllerLine(key, value string) {
+	switch key {
+	case "controller status":
+		p.state = value
+	case "status", "overall backup unit status", "backup power status":
+		// The status of a battery, of a zero-maintenance module, or of a backup unit.
+		switch word := strings.ToLower(value); {
+		case strings.Contains(word, "not installed"), strings.Contains(word, "not present"), strings.Contains(word, "not available"),
+			word == "not applicable", strings.Contains(word, "charging"), strings.Contains(word, "learning"), word == "":
+		case strings.Contains(word, "optimal"), word == "ready", word == "ok", word == "okay", word == "normal":
+			p.protected = new(true)
+		default:
+			p.protected = new(false)
+		}
+	}
+}
+
+func (v *volume) line(key, value string) {
+	switch key {
+	case "raid level":
+		v.Level = value
+	case "status of logical device", "status of logical drive":
+		v.State, v.Condition = value, condition(value)
+		v.confirming = v.confirming || strings.HasPrefix(strings.ToLower(value), "impacted")
+	case "parity initialization status":
+		v.confirming = !strings.EqualFold(value, "completed") && !strings.HasPrefix(strings.ToLower(value), "not")
+	case "drive(s) (channel,device)": // of the first versions, which do not say more
+		for place := range strings.FieldsSeq(value) {
+			v.Disks = append(v.Disks, raid.Disk{Name: place, State: "listed", Role: raid.Active})
+		}
+	case "number of segments":
+		if n, err := strconv.Atoi(value); err == nil && n < 1000 {
+			v.Expected = n
+		}
+	}
+	if m := segment.FindStringSubmatch(key); m != nil {
+		v.segment(m, value)
+	}
+}
+
+// segment reads "Present (Controller:1,Enclosure:0,Slot:3) SERIAL".
+func (v *volume) segment(m []string, value string) {
+	word, rest, _ := strings.Cut(value, "(")
+	place, serial, _ := strings.Cut(rest, ")")
+	word = strings.TrimSpace(word)
+	d := raid.Disk{ID: strings.TrimSpace(serial), Name: strings.TrimSpace(place), State: word, Role: segmentRole(word)}
+	if d.Name == "" {
+		d.Name = "segment " + m[2]
+	}
+	if m[1] != "" {
+		d.Span, _ = strconv.Atoi(m[1])
+		if place == "" {
+			d.Name = "segment " + m[1] + "/" + m[2]
+		}
+	}
+	v.Disks = append(v.Disks, d)
+}
+
+func (p *parser) diskLine(key, value string) {
+	if len(p.disks) == 0 {
+		return
+	}
+	d := p.disks[len(p.disks)-1]
+	switch {
+	case key == "state":
+		d.State, d.Role = value, diskRole(value)
+	case key == "serial number":
+		d.ID = value
+	case strings.HasPrefix(key, "reported channel,device"):
+		place, _, _ := strings.Cut(value, "(")
+		d.Name = strings.TrimSpace(place)
+	case key == "dedicated spare for" && d.Role == raid.Spare:
+		// "logical device 1". One for the maxCache pool has a number that no volume has.
+		fields := strings.Fields(value)
+		if len(fields) > 0 {
+			p.dedicated = append(p.dedicated, fields[len(fields)-1])
+		}
+	}
+}
+
+func (p *parser) volume(v *volume, tasks map[string]float64) group.Group {
+	g := group.Group{Kind: group.Adaptec, Name: p.name + "/ld" + v.id}
+	v.Fill(&g)
+	for _, number := range p.dedicated {
+		if number == v.id {
+			g.Spares++
+		}
+	}
+	if ratio, running := tasks[v.id]; running {
+		g.Sync.Rebuilding, g.Sync.HasRatio, g.Sync.Ratio = true, true, ratio
+	}
+	g.Sync.Confirming = v.confirming
+	return g
+}
+
+// rebuilds returns the ratio of each rebuild that runs, by logical device.
+func rebuilds(text string) map[string]float64 {
+	running := map[string]float64{}
+	device, operation := "", ""
+	for line := range strings.Lines(text) {
+		key, value, _ := raid.Pair(line)
+		switch strings.ToLower(key) {
+		case "logical device", "logical drive":
+			device, operation = value, ""
+		case "current operation":
+			operation = strings.ToLower(value)
+		case "percentage complete":
+			ratio, ok := raid.Number(value)
+			if ok && device != "" && strings.Contains(operation, "rebuild") {
+				running[device] = ratio
+			}
+		}
+	}
+	return running
+}
