@@ -8,6 +8,7 @@ import (
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/patch/apt"
+	"hygiene_exporter/probes/patch/rpm/dnf"
 	"hygiene_exporter/probes/patch/updates"
 )
 
@@ -29,6 +30,7 @@ func newProbe(c *Config, host probes.Host) *probe {
 func readers(host probes.Host) []updates.Reader {
 	return []updates.Reader{
 		apt.New(host.Files),
+		dnf.New(host.Files),
 	}
 }
 

@@ -1,0 +1,70 @@
+package dnf
+
+import (
+	"bufio"
+	"io"
+	"strings"
+)
+
+// A section is one [section] of a configuration file, in the dialect that dnf
+// and yum share: "key = value", lines that begin with a blank go on with the
+// value, and "#" and ";" begin a comment at the start of a line only.
+type section struct {
+	name   string
+	values map[string]string
+}
+
+// parseINI reads a configuration file. Lines that are none are passed over, as
+// dnf does.
+func parseINI(r io.Reader) ([]section, error) {
+	var sections []section
+	key := ""
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := strings.TrimRight(lines.Text(), " \t\r")
+		trimmed := strings.TrimSpace(line)
+		switch {
+		case trimmed == "":
+			key = ""
+			continue
+		case line[0] == '#' || line[0] == ';':
+			continue
+		case trimmed[0] == '[' && strings.Contains(trimmed, "]"):
+			name, _, _ := strings.Cut(trimmed[1:], "]")
+			sections = append(sections, section{name: strings.TrimSpace(name), values: map[string]string{}})
+			key = ""
+			continue
+		case len(sections) == 0:
+			continue
+		}
+		values := sections[len(sections)-1].values
+		if (line[0] == ' ' || line[0] == '\t') && key != "" {
+			values[key] += "\n" + trimmed
+			continue
+		}
+		name, value, ok := strings.Cut(trimmed, "=")
+		if !ok {
+			continue
+		}
+		key = strings.TrimSpace(name)
+		values[key] = strings.TrimSpace(value)
+	}
+	return sections, lines.Err()
+}
+
+// list splits a value into words.
+func list(value string) []string {
+	return strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(", \t\n", r) })
+}
+
+// truth reads a switch as dnf does.
+func truth(value string, otherwise bool) bool {
+	switch strings.ToLower(value) {
+	case "1", "yes", "true", "on":
+		return true
+	case "0", "no", "false", "off":
+		return false
+	}
+	return otherwise
+}
