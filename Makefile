@@ -63,8 +63,9 @@ lint: $(TOOLS)/golangci-lint
 	$(TOOLS)/golangci-lint run ./...
 	cd test && $(abspath $(TOOLS))/golangci-lint run --config ../.golangci.yml --build-tags live,bench ./...
 
-docs: ## Rewrite the generated reference.
+docs: ## Rewrite the generated reference and the dashboards.
 	$(GO) test ./config ./cmd/... -run Docs -update
+	$(GO) run ./dashboards/generate
 
 package: build $(TOOLS)/nfpm ## deb and rpm in .build.
 	for format in deb rpm; do VERSION=$(VERSION) GOARCH=$$($(GO) env GOARCH) $(TOOLS)/nfpm package -f packaging/nfpm.yaml -p $$format -t $(BUILD)/ || exit 1; done

@@ -147,7 +147,7 @@ func (a *agent) handler(loopbackOnly, lifecycle bool) http.Handler {
 		name = "this host"
 	}
 	options := web.Options{
-		Metrics:      a.collector.Handler(a.monitor.Families),
+		Metrics:      a.collector.Handler(a.monitor.Families, processFamilies()),
 		Snapshot:     a.collector.Snapshot,
 		Problems:     a.monitor.Problems,
 		Notices:      func() []string { return a.say(loopbackOnly) },

@@ -33,7 +33,7 @@ func commands() []command {
 		&baselineShowCommand{}, &baselineAcceptCommand{},
 		&configCheckCommand{}, &configShowCommand{}, &configExampleCommand{},
 		&rulesCommand{}, &alertmanagerCommand{}, &alertmanagerCheckCommand{}, &alertmanagerExampleCommand{},
-		&simulateCommand{}, &helperCommand{},
+		&simulateCommand{}, &dashboardsCommand{}, &helperCommand{},
 	}
 }
 

@@ -1,0 +1,171 @@
+package preview
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/tsdb/chunks"
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+// A Store holds series of the last hour, with one sample each minute.
+type Store struct {
+	Now    time.Time
+	series []storage.Series
+	labels []labels.Labels
+}
+
+// instant matches a time relative to now, such as now, now-3d or now+1h30m.
+var instant = regexp.MustCompile(`\bnow(?:([+-])([0-9a-z]+))?\b`)
+
+// Parse reads series in the exposition format, with these additions: a value may
+// be a time relative to now, such as now-3d, and "10+2" is a counter that gains 2
+// each minute and stands at 10. Lines before the first "# host NAME" belong to no
+// host; those behind it get job and instance. Errors name the line.
+func Parse(data []byte, now time.Time) (*Store, error) {
+	s := &Store{Now: now}
+	scanner := bufio.NewScanner(bytes.NewReader(data))
+	instance := ""
+	for n := 1; scanner.Scan(); n++ {
+		line := strings.TrimSpace(scanner.Text())
+		if name, ok := strings.CutPrefix(line, "# host "); ok {
+			instance = strings.TrimSpace(name)
+		}
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if err := s.add(line, instance); err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	slices.SortFunc(s.series, func(a, b storage.Series) int { return labels.Compare(a.Labels(), b.Labels()) })
+	return s, scanner.Err()
+}
+
+// minutes is how far a store looks back.
+const minutes = 60
+
+func (s *Store) add(line, instance string) error {
+	cut := strings.LastIndexAny(line, " \t")
+	if cut < 0 {
+		return fmt.Errorf("%q has no value", line)
+	}
+	metric, err := parser.ParseMetric(strings.TrimSpace(line[:cut]))
+	if err != nil {
+		return err
+	}
+	if instance != "" {
+		metric = labels.NewBuilder(metric).Set("job", "hygiene_exporter").Set("instance", instance).Labels()
+	}
+	value, gain, err := s.value(line[cut+1:])
+	if err != nil {
+		return err
+	}
+	samples := make([]chunks.Sample, 0, minutes+1)
+	for i := minutes; i >= 0; i-- {
+		samples = append(samples, point{t: s.Now.Add(-time.Duration(i) * time.Minute).UnixMilli(), v: value - gain*float64(i)})
+	}
+	s.series = append(s.series, storage.NewListSeries(metric, samples))
+	s.labels = append(s.labels, metric)
+	return nil
+}
+
+func (s *Store) value(text string) (value, gain float64, err error) {
+	if m := instant.FindStringSubmatch(text); m != nil && m[0] == text {
+		at := s.Now
+		if m[1] != "" {
+			span, err := model.ParseDuration(m[2])
+			if err != nil {
+				return 0, 0, err
+			}
+			if m[1] == "-" {
+				span = -span
+			}
+			at = at.Add(time.Duration(span))
+		}
+		return float64(at.Unix()), 0, nil
+	}
+	start, more, grows := strings.Cut(text, "+")
+	if grows && start != "" {
+		if gain, err = strconv.ParseFloat(more, 64); err != nil {
+			return 0, 0, err
+		}
+		text = start
+	}
+	value, err = strconv.ParseFloat(text, 64)
+	return value, gain, err
+}
+
+// Series returns the labels of all series.
+func (s *Store) Series() []labels.Labels { return s.labels }
+
+// Querier looks at the whole hour, whatever the range: the engine picks.
+func (s *Store) Querier(_, _ int64) (storage.Querier, error) { return querier{s}, nil }
+
+type querier struct{ store *Store }
+
+func (q querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
+	var found []storage.Series
+	for _, series := range q.store.series {
+		fits := !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(series.Labels().Get(m.Name)) })
+		if fits {
+			found = append(found, series)
+		}
+	}
+	return &set{rest: found}
+}
+
+func (q querier) LabelValues(context.Context, string, *storage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return nil, nil, nil
+}
+
+func (q querier) LabelNames(context.Context, *storage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return nil, nil, nil
+}
+
+func (q querier) Close() error { return nil }
+
+// set walks through series.
+type set struct {
+	now  storage.Series
+	rest []storage.Series
+}
+
+func (s *set) Next() bool {
+	if len(s.rest) == 0 {
+		return false
+	}
+	s.now, s.rest = s.rest[0], s.rest[1:]
+	return true
+}
+
+func (s *set) At() storage.Series                { return s.now }
+func (s *set) Err() error                        { return nil }
+func (s *set) Warnings() annotations.Annotations { return nil }
+
+// point is one float sample.
+type point struct {
+	t int64
+	v float64
+}
+
+func (p point) T() int64                      { return p.t }
+func (p point) ST() int64                     { return 0 }
+func (p point) F() float64                    { return p.v }
+func (p point) H() *histogram.Histogram       { return nil }
+func (p point) FH() *histogram.FloatHistogram { return nil }
+func (p point) Type() chunkenc.ValueType      { return chunkenc.ValFloat }
+func (p point) Copy() chunks.Sample           { return p }
