@@ -19,6 +19,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"hygiene_exporter/alerts/policy"
+	"hygiene_exporter/alerts/send"
 	"hygiene_exporter/probes"
 )
 
@@ -38,6 +39,8 @@ type Config struct {
 	Limits Limits `yaml:"limits"`
 	// When which tier of people is told.
 	Escalation policy.Escalation `yaml:"escalation"`
+	// Alertmanagers that the agent itself tells of problems, on a host that no Prometheus scrapes.
+	Alertmanager send.Config `yaml:"alertmanager"`
 	// What is run in place of a program, by its name: another path, or a wrapper with its arguments.
 	Commands map[string][]string `yaml:"commands"`
 	// The probes, each with a section of its own.
@@ -88,9 +91,10 @@ func Default(specs []probes.Spec) *Config {
 			EvaluationInterval: probes.Duration(30 * time.Second),
 			CloseAfter:         probes.Duration(2 * time.Minute),
 		},
-		Limits:     Limits{Series: 1000, ProblemsPerCheck: 200},
-		Escalation: policy.Default(),
-		Probes:     map[string]probes.Config{},
+		Limits:       Limits{Series: 1000, ProblemsPerCheck: 200},
+		Escalation:   policy.Default(),
+		Alertmanager: send.Default(),
+		Probes:       map[string]probes.Config{},
 	}
 	for _, spec := range specs {
 		c.Probes[spec.Name] = spec.Config()
@@ -211,6 +215,7 @@ func (c *Config) validate(specs []probes.Spec) error {
 		probes.At("alerts", c.Alerts.validate()),
 		probes.At("limits", c.Limits.validate()),
 		probes.At("links", c.Links.validate()),
+		probes.At("alertmanager", c.Alertmanager.Validate()),
 		policyErr,
 		c.validateNames(specs),
 	}

@@ -36,6 +36,19 @@ func families() []family {
 	}
 }
 
+// anyProblem is the alert name of probes that have none of their own.
+const anyProblem = "HygieneProblem"
+
+// AlertName returns the name under which the problems of a probe are told.
+func AlertName(probe string) string {
+	for _, one := range families() {
+		if one.Probe == probe {
+			return one.Alert
+		}
+	}
+	return anyProblem
+}
+
 // A step is one tier of a ladder that Prometheus has to time by itself, because
 // a host that is down cannot compute deadlines.
 type step struct {

@@ -57,3 +57,10 @@ func (m *Monitor) Test(ctx context.Context, object, severity, owner string, last
 	m.evaluate(ctx, "")
 	return nil
 }
+
+// Maintenance reports whether a window keeps the problems of a probe from paging
+// at an instant.
+func (m *Monitor) Maintenance(probe string, at time.Time) bool {
+	_, _, active := m.config.Load().Policy.Maintenance(probe, at)
+	return active
+}

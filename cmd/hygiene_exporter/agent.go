@@ -16,6 +16,7 @@ import (
 	"hygiene_exporter/alerts"
 	"hygiene_exporter/alerts/ledger"
 	"hygiene_exporter/alerts/monitor"
+	"hygiene_exporter/alerts/send"
 	"hygiene_exporter/collector"
 	"hygiene_exporter/config"
 	"hygiene_exporter/dashboards/web"
@@ -31,6 +32,7 @@ type agent struct {
 	monitor     *monitor.Monitor
 	self        *self
 	links       atomic.Pointer[config.Links]
+	outbox      outbox
 	entries     atomic.Pointer[[]collector.Entry]
 
 	reloading sync.Mutex
@@ -59,8 +61,13 @@ func newAgent(e *environment, log *slog.Logger) (*agent, error) {
 		return nil, c.Locate(err)
 	}
 	a := &agent{environment: e, log: log, hosts: hosts, self: &self{hosts: hosts}}
-	a.inForce(c)
+	a.self.sending = a.outbox.status
 	a.openLedger(c, mc)
+	sender, err := a.newSender(c)
+	if err != nil {
+		return nil, c.Locate(err)
+	}
+	a.inForce(c, sender)
 	a.keep(list)
 	a.collector.Replace(list)
 	return a, nil
@@ -114,13 +121,17 @@ func (a *agent) reload(ctx context.Context) error {
 		return a.refuse(c.Locate(err))
 	}
 	list, err := entries(c, a.hosts)
+	if err != nil {
+		return a.refuse(c.Locate(err))
+	}
+	sender, err := a.newSender(c)
 	if err == nil {
 		err = a.hosts.Wrap(c.Commands)
 	}
 	if err != nil {
 		return a.refuse(c.Locate(err))
 	}
-	a.inForce(c)
+	a.inForce(c, sender)
 	a.keep(list)
 	a.collector.Replace(list)
 	a.monitor.Reconfigure(ctx, mc)
@@ -129,9 +140,10 @@ func (a *agent) reload(ctx context.Context) error {
 }
 
 // inForce records what a configuration changes outside of probes and rules.
-func (a *agent) inForce(c *config.Config) {
-	a.self.loadedConfig(time.Now(), c.Alerts.Evaluate)
+func (a *agent) inForce(c *config.Config, sender *send.Sender) {
+	a.self.loadedConfig(time.Now(), sender != nil)
 	a.links.Store(&c.Links)
+	a.outbox.replace(sender)
 }
 
 func (a *agent) refuse(err error) error {
@@ -180,6 +192,7 @@ func (a *agent) say(loopbackOnly bool) []string {
 	for _, notice := range a.hosts.Notices() {
 		notices = append(notices, capital(notice))
 	}
+	notices = append(notices, a.outbox.notices()...)
 	if loopbackOnly {
 		notices = append(notices, "Only this host can scrape the agent. To open it, start with\n"+openUp+".")
 	}

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"hygiene_exporter/alerts/send"
 	"hygiene_exporter/collector"
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/host"
@@ -25,7 +26,7 @@ var (
 	}
 	sendsAlerts = &probes.Metric{
 		Name: "hygiene_agent_sends_alerts",
-		Help: "Whether the agent evaluates detection rules itself and exports problems.",
+		Help: "Whether the agent itself tells Alertmanager of its problems, so that the escalation rules leave them to it.",
 	}
 	stateWriteSuccessful = &probes.Metric{
 		Name: "hygiene_state_last_write_successful",
@@ -36,10 +37,18 @@ var (
 		Help: "Writes to the state directory that failed since the agent started.",
 		Kind: probes.Counter,
 	}
+	alertsSent = &probes.Metric{
+		Name: "hygiene_alerts_sent_total", Kind: probes.Counter, Labels: []string{"alertmanager"},
+		Help: "Alerts that an Alertmanager took from the agent itself, since the agent started.",
+	}
+	alertsFailed = &probes.Metric{
+		Name: "hygiene_alerts_send_failures_total", Kind: probes.Counter, Labels: []string{"alertmanager"},
+		Help: "Attempts of the agent itself to tell an Alertmanager that failed and are made again, since the agent started.",
+	}
 )
 
 func selfMetrics() []*probes.Metric {
-	return []*probes.Metric{reloadSuccessful, reloadSuccessTime, clockInSync, sendsAlerts, stateWriteSuccessful, stateWriteFailures}
+	return []*probes.Metric{reloadSuccessful, reloadSuccessTime, clockInSync, sendsAlerts, stateWriteSuccessful, stateWriteFailures, alertsSent, alertsFailed}
 }
 
 // agentMetrics lists everything that the agent says about itself and rules may
@@ -50,19 +59,20 @@ func agentMetrics() []*probes.Metric {
 
 // self collects what selfMetrics declares.
 type self struct {
-	hosts *host.Hosts
+	hosts   *host.Hosts
+	sending func() []send.Status
 
-	mu       sync.Mutex
-	loaded   time.Time // of the configuration in force
-	failed   bool      // the last attempt to load another
-	evaluate bool
+	mu     sync.Mutex
+	loaded time.Time // of the configuration in force
+	failed bool      // the last attempt to load another
+	sends  bool      // the agent tells Alertmanager itself
 }
 
 // loadedConfig records that a configuration is in force from now on.
-func (s *self) loadedConfig(at time.Time, evaluate bool) {
+func (s *self) loadedConfig(at time.Time, sends bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.loaded, s.failed, s.evaluate = at, false, evaluate
+	s.loaded, s.failed, s.sends = at, false, sends
 }
 
 // refusedConfig records that a configuration could not be loaded.
@@ -79,9 +89,13 @@ func (s *self) samples() []probes.Sample {
 	r.Add(reloadSuccessful, boolean(!s.failed))
 	r.AddTime(reloadSuccessTime, s.loaded)
 	r.Add(clockInSync, boolean(clockSynchronised()))
-	r.Add(sendsAlerts, boolean(s.evaluate))
+	r.Add(sendsAlerts, boolean(s.sends))
 	r.Add(stateWriteSuccessful, boolean(!s.hosts.WriteFailing()))
 	r.Add(stateWriteFailures, float64(s.hosts.WriteFailures()))
+	for _, s := range s.sending() {
+		r.Add(alertsSent, float64(s.Sent), s.URL)
+		r.Add(alertsFailed, float64(s.Errors), s.URL)
+	}
 	return r.Samples
 }
 

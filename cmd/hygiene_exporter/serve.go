@@ -70,6 +70,7 @@ func (c *serveCommand) run(ctx context.Context, e *environment) error {
 	tasks.Go(func() { a.collector.Run(ctx) })
 	tasks.Go(func() { a.monitor.Run(ctx) })
 	tasks.Go(func() { a.reloadOnHangup(ctx) })
+	tasks.Go(func() { a.outbox.run(ctx) })
 	if socket != nil {
 		tasks.Go(func() {
 			if err := control.Serve(ctx, socket, door{a.monitor, a}, log); err != nil {
