@@ -73,7 +73,7 @@ func mistakes() map[string][2]string {
 		"an unknown anchor":                {"owner: *x", "f.yml:1: unknown anchor 'x' referenced"},
 		"a list as the whole file":         {"- a", "f.yml:1: must be a mapping of keys to values, not a list"},
 		"a word as the whole file":         {"hello", `f.yml:1: must be a mapping of keys to values, not "hello"`},
-		"an unknown key":                   {"ownr: a", "f.yml:1: ownr: there is no such key; known are alerts, commands, escalation, limits, links, maintenance, overrides, owner, probes"},
+		"an unknown key":                   {"ownr: a", "f.yml:1: ownr: there is no such key; known are alertmanager, alerts, commands, escalation, limits, links, maintenance, overrides, owner, probes"},
 		"an unknown key in a section":      {"owner: a\nalerts:\n  evalute: true", "f.yml:3: alerts.evalute: there is no such key; known are close_after, disable, evaluate, evaluation_interval, rules"},
 		"a key twice":                      {"owner: a\nowner: b", "f.yml:2: owner: is there twice, first on line 1"},
 		"a key twice in a section":         {"limits:\n  series: 5\n  series: 6", "f.yml:3: limits.series: is there twice, first on line 2"},

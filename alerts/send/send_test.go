@@ -131,8 +131,14 @@ func TestAlertsAreThoseOfTheRules(t *testing.T) {
 type alertmanager struct {
 	mu     sync.Mutex
 	refuse bool
-	now    time.Time // of the last round
-	calls  [][]Alert
+	now    time.Time // of the round
+	calls  []call
+}
+
+// A call is what was sent, and when.
+type call struct {
+	at     time.Time
+	alerts []Alert
 }
 
 func (a *alertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +153,7 @@ func (a *alertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "what", http.StatusBadRequest)
 		return
 	}
-	a.calls = append(a.calls, alerts)
+	a.calls = append(a.calls, call{a.now, alerts})
 }
 
 // last returns the tiers of the last call, with ~ for those that ended.
@@ -157,9 +163,10 @@ func (a *alertmanager) last() (all []string) {
 	if len(a.calls) == 0 {
 		return nil
 	}
-	for _, alert := range a.calls[len(a.calls)-1] {
+	last := a.calls[len(a.calls)-1]
+	for _, alert := range last.alerts {
 		if tier := alert.Labels["escalation"]; tier != "" {
-			if !alert.EndsAt.Equal(a.now.Add(lifetime)) {
+			if !alert.EndsAt.Equal(last.at.Add(lifetime)) {
 				tier = "~" + tier
 			}
 			all = append(all, tier)
