@@ -23,6 +23,11 @@ const life = 40 * time.Minute
 // agent runs a stack with the real agent, and a certificate that it watches.
 func agent(t *testing.T, wait, life time.Duration) (*line, stack.Certificate, time.Time) {
 	t.Helper()
+	return agentOf(t, stack.Options{}, wait, life)
+}
+
+func agentOf(t *testing.T, o stack.Options, wait, life time.Duration) (*line, stack.Certificate, time.Time) {
+	t.Helper()
 	dir := t.TempDir()
 	certificate, err := stack.NewCertificate(dir, "a.pem")
 	if err != nil {
@@ -31,7 +36,8 @@ func agent(t *testing.T, wait, life time.Duration) (*line, stack.Certificate, ti
 	if err := certificate.Renew(); err != nil {
 		t.Fatal(err)
 	}
-	l := start(t, stack.Options{Agent: stack.AgentConfig(dir, ladder())})
+	o.Agent = stack.AgentConfig(dir, ladder())
+	l := start(t, o)
 	overdue := time.Now().Add(wait).Truncate(time.Second) // the resolution of certificates
 	must(t, certificate.OverdueIn(wait, life))
 	return l, certificate, overdue

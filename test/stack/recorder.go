@@ -89,7 +89,7 @@ func (r *Recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	defer r.mu.Unlock()
 	for _, page := range payload.Alerts {
 		page.At, page.Receiver = time.Now(), payload.Receiver
-		if page.Labels["alertname"] == "HygieneWatchdog" {
+		if page.Labels["kind"] == "watchdog" {
 			r.beats++
 			continue
 		}

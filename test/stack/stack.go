@@ -21,6 +21,10 @@ type Options struct {
 	Agent string
 	// Target is the address of an agent that somebody else runs.
 	Target string
+	// Direct makes the real agent tell Alertmanager itself.
+	Direct bool
+	// Unscraped starts no Prometheus.
+	Unscraped bool
 	// Alertmanager is the binary to use; empty for the one that Tool finds.
 	Alertmanager string
 	// Print sees each page when it arrives.
@@ -80,10 +84,17 @@ func (s *Stack) start(ctx context.Context, o Options) error {
 	}
 	target := o.Target
 	if o.Agent != "" {
-		if err := s.startAgent(ctx, o.Agent); err != nil {
+		config := o.Agent
+		if o.Direct {
+			config += fmt.Sprintf("alertmanager: {urls: [%q], instance: \"host1:10981\"}\n", "http://"+s.Alertmanager.Address)
+		}
+		if err := s.startAgent(ctx, config); err != nil {
 			return err
 		}
 		target = s.Agent.Address
+	}
+	if o.Unscraped {
+		return nil
 	}
 	s.Gap = NewGap(target)
 	return s.startPrometheus(ctx)
