@@ -1,0 +1,251 @@
+package virtual
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/alertmanager/alert"
+	"github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/alertmanager/dispatch"
+	"github.com/prometheus/alertmanager/eventrecorder"
+	"github.com/prometheus/alertmanager/featurecontrol"
+	"github.com/prometheus/alertmanager/inhibit"
+	"github.com/prometheus/alertmanager/marker"
+	"github.com/prometheus/alertmanager/nflog"
+	"github.com/prometheus/alertmanager/notify"
+	"github.com/prometheus/alertmanager/provider/mem"
+	"github.com/prometheus/alertmanager/silence"
+	"github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/alertmanager/timeinterval"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/notifier"
+)
+
+// retention is that of Alertmanager.
+const retention = 120 * time.Hour
+
+// peerTimeout is how long each member of a cluster waits for those before it.
+const peerTimeout = 15 * time.Second
+
+// An Alertmanager is a member of a cluster.
+type Alertmanager struct {
+	position int
+	config   *config.Config
+	told     func(Notice)
+	peers    func(*Alertmanager, func(*Alertmanager)) // calls for each other member that is up
+
+	log      *nflog.Log // nil while it is down
+	saved    []byte     // of the log, which is on disk
+	alerts   *mem.Alerts
+	silences *silence.Silences
+	stop     func()
+}
+
+// A Notice is one alert of one notification.
+type Notice struct {
+	At       time.Time
+	Receiver string
+	Resolved bool
+	Labels   model.LabelSet
+}
+
+// A Cluster is several Alertmanagers that tell each other what they sent.
+type Cluster struct {
+	Members []*Alertmanager
+
+	mu      sync.Mutex
+	notices []Notice
+}
+
+// NewCluster starts n members with the same configuration.
+func NewCluster(text []byte, n int) (*Cluster, error) {
+	c := &Cluster{}
+	for i := range n {
+		parsed, err := config.Load(string(text))
+		if err != nil {
+			return nil, err
+		}
+		c.Members = append(c.Members, &Alertmanager{position: i, config: parsed, told: c.tell, peers: c.others})
+	}
+	for _, m := range c.Members {
+		if err := m.Start(); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *Cluster) tell(n Notice) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.notices = append(c.notices, n)
+}
+
+// Notices returns everything that receivers were told.
+func (c *Cluster) Notices() []Notice {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.notices
+}
+
+func (c *Cluster) others(self *Alertmanager, do func(*Alertmanager)) {
+	for _, m := range c.Members {
+		if m != self && m.log != nil {
+			do(m)
+		}
+	}
+}
+
+// Send gives alerts to all members, as Prometheus does.
+func (c *Cluster) Send(alerts ...*notifier.Alert) {
+	for _, m := range c.Members {
+		if m.log != nil {
+			m.take(alerts)
+		}
+	}
+}
+
+// Close ends all members.
+func (c *Cluster) Close() {
+	for _, m := range c.Members {
+		m.Kill()
+	}
+}
+
+// take is what the interface of Alertmanager does with alerts that are posted.
+func (a *Alertmanager) take(posted []*notifier.Alert) {
+	now := time.Now()
+	var all []*alert.Alert
+	for _, p := range posted {
+		one := &alert.Alert{UpdatedAt: now, Alert: model.Alert{
+			Labels: labelSet(p.Labels), Annotations: labelSet(p.Annotations), StartsAt: p.StartsAt, EndsAt: p.EndsAt,
+		}}
+		if one.StartsAt.IsZero() {
+			one.StartsAt = now
+		}
+		all = append(all, one)
+	}
+	if err := a.alerts.Put(context.Background(), all...); err != nil {
+		panic(err) // the provider takes every alert that is valid
+	}
+}
+
+func labelSet(l labels.Labels) model.LabelSet {
+	set := model.LabelSet{}
+	l.Range(func(l labels.Label) { set[model.LabelName(l.Name)] = model.LabelValue(l.Value) })
+	return set
+}
+
+// Start starts a member. It remembers what it sent, and no alert.
+func (a *Alertmanager) Start() (err error) {
+	registry := prometheus.NewRegistry()
+	recorder := eventrecorder.NopRecorder()
+	options := nflog.Options{Retention: retention, Logger: quiet(), Metrics: registry}
+	if a.saved != nil {
+		options.SnapshotReader = bytes.NewReader(a.saved)
+	}
+	log, err := nflog.New(options)
+	if err != nil {
+		return err
+	}
+	// What others sent meanwhile is learned when the cluster meets again.
+	a.peers(a, func(other *Alertmanager) {
+		if state, err := other.log.MarshalBinary(); err == nil {
+			_ = log.Merge(state) // what cannot be merged is sent twice, as Alertmanager promises
+		}
+	})
+	log.SetBroadcast(func(b []byte) {
+		b = bytes.Clone(b)
+		a.peers(a, func(other *Alertmanager) {
+			peer := other.log
+			go func() { _ = peer.Merge(b) }() // gossip does not wait, and this log is locked now
+		})
+	})
+	if a.silences, err = silence.New(silence.Options{Retention: retention, Logger: quiet(), Metrics: registry}); err != nil {
+		return err
+	}
+	tmpl, err := template.New()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	if a.alerts, err = mem.NewAlerts(ctx, 30*time.Minute, 0, nil, quiet(), recorder, registry, featurecontrol.NoopFlags{}); err != nil {
+		cancel()
+		return err
+	}
+	wait := func() time.Duration { return time.Duration(a.position) * peerTimeout }
+	groups := marker.NewGroupMarker()
+	inhibitor := inhibit.NewInhibitor(a.alerts, a.config.InhibitRules, quiet(), recorder)
+	pipeline := notify.NewPipelineBuilder(registry, featurecontrol.NoopFlags{}, recorder).New(
+		a.receivers(), wait, inhibitor, silence.NewSilencer(a.silences, quiet(), recorder),
+		timeinterval.NewIntervener(nil), groups, log, nil)
+	dispatcher := dispatch.NewDispatcher(a.alerts, dispatch.NewRoute(a.config.Route, nil), pipeline, groups,
+		func(d time.Duration) time.Duration { return max(d, notify.MinTimeout) + wait() }, 30*time.Second, nil, quiet(), recorder,
+		dispatch.NewDispatcherMetrics(false, registry, featurecontrol.NoopFlags{}), tmpl)
+	go inhibitor.Run()
+	inhibitor.WaitForLoading()
+	go dispatcher.Run(time.Now().Add(time.Minute)) // --dispatch.start-delay, as its documentation recommends
+	dispatcher.WaitForLoading()
+	a.log = log
+	a.stop = func() {
+		dispatcher.Stop()
+		inhibitor.Stop()
+		a.alerts.Close()
+		cancel()
+	}
+	return nil
+}
+
+// Kill ends a member at once. What it logged is on disk.
+func (a *Alertmanager) Kill() {
+	if a.log == nil {
+		return
+	}
+	a.stop()
+	var saved bytes.Buffer
+	if _, err := a.log.Snapshot(&saved); err == nil {
+		a.saved = saved.Bytes()
+	}
+	a.log = nil
+}
+
+// receivers are all of the configuration, each of which only remembers.
+func (a *Alertmanager) receivers() map[string][]notify.Integration {
+	all := map[string][]notify.Integration{}
+	for _, r := range a.config.Receivers {
+		resolved := sends(len(r.WebhookConfigs) == 0 || r.WebhookConfigs[0].SendResolved())
+		all[r.Name] = []notify.Integration{notify.NewIntegration(receiver{r.Name, a.told}, resolved, "webhook", 0, r.Name)}
+	}
+	return all
+}
+
+type sends bool
+
+func (s sends) SendResolved() bool { return bool(s) }
+
+type receiver struct {
+	name string
+	told func(Notice)
+}
+
+func (r receiver) Notify(_ context.Context, alerts ...*alert.Alert) (bool, error) {
+	now := time.Now()
+	for _, a := range alerts {
+		r.told(Notice{At: now, Receiver: r.name, Resolved: a.Resolved(), Labels: a.Labels})
+	}
+	return false, nil
+}
+
+// String prints a notice on one line.
+func (n Notice) String() string {
+	status := "firing"
+	if n.Resolved {
+		status = "resolved"
+	}
+	return fmt.Sprintf("%s %s: %s %s tier %s, episode %s", n.At.Format("15:04:05"), n.Receiver, n.Labels["alertname"], status, n.Labels["escalation"], n.Labels["episode"])
+}
