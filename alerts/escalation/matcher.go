@@ -24,6 +24,19 @@ func (m matcher) matches(labels map[string]string) bool {
 	return (value == m.value) != m.not
 }
 
+// operator returns how the matcher is written: one of = != =~ !~.
+func (m matcher) operator() string {
+	switch {
+	case m.expr == nil && m.not:
+		return "!="
+	case m.expr == nil:
+		return "="
+	case m.not:
+		return "!~"
+	}
+	return "=~"
+}
+
 type matchers []matcher
 
 func (ms matchers) match(labels map[string]string) bool {
@@ -49,8 +62,8 @@ func newMatcher(label, op, value string) (matcher, error) {
 	return m, nil
 }
 
-// operator finds the label and the operator at the beginning of a matcher.
-var operator = regexp.MustCompile(`^\s*("(?:[^"\\]|\\.)*"|[^\s={}!~,"\\]+)\s*(=~|!~|!=|=)\s*`)
+// matcherStart finds the label and the operator at the beginning of a matcher.
+var matcherStart = regexp.MustCompile(`^\s*("(?:[^"\\]|\\.)*"|[^\s={}!~,"\\]+)\s*(=~|!~|!=|=)\s*`)
 
 // parseMatchers reads one entry of a list of matchers: a single matcher, or
 // several between braces with commas, with the value in double quotes or bare.
@@ -64,7 +77,7 @@ func parseMatchers(text string) (matchers, error) {
 	}
 	var all matchers
 	for strings.TrimSpace(rest) != "" {
-		found := operator.FindStringSubmatch(rest)
+		found := matcherStart.FindStringSubmatch(rest)
 		if found == nil {
 			return nil, fmt.Errorf("the matcher %.60q is not understood", text)
 		}

@@ -25,6 +25,7 @@ type route struct {
 	Receiver   string   `yaml:"receiver"`
 	GroupBy    []string `yaml:"group_by"`
 	Continue   bool     `yaml:"continue"`
+	Wait       string   `yaml:"group_wait"`
 	Interval   string   `yaml:"group_interval"`
 	Repeat     string   `yaml:"repeat_interval"`
 	Mute       []string `yaml:"mute_time_intervals"`

@@ -13,7 +13,11 @@ import (
 )
 
 // rulesCommand prints rule files for Prometheus.
-type rulesCommand struct{ kind, job, identity, policy string }
+type rulesCommand struct {
+	kind, job, identity, policy string
+
+	operator operatorFlags
+}
 
 func (c *rulesCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
 	clause := app.Command("rules", "Print the rule file that Prometheus loads.")
@@ -22,28 +26,49 @@ func (c *rulesCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
 	clause.Flag("job", "Scrape job of the agents. Default: "+escalation.DefaultJob+".").StringVar(&c.job)
 	clause.Flag("identity", "Labels that identify an agent, with commas: job,instance and possibly cluster. Default: those of the policy, else job,instance.").StringVar(&c.identity)
 	clause.Flag("policy", "Central policy file. With it, the rules know its owners, and report problems of others, and its links.").ExistingFileVar(&c.policy)
+	c.operator.declare(clause, "PrometheusRule")
 	return clause
 }
 
 func (c *rulesCommand) run(_ context.Context, e *environment) error {
-	if c.kind == "detection" {
-		text, err := alerts.RuleFile()
-		if err != nil {
-			return err
-		}
-		_, err = e.stdout.Write(text)
-		return err
+	text, err := c.text()
+	if err == nil && c.operator.wanted {
+		text, err = escalation.PrometheusRule(c.operator.manifest(), text)
 	}
-	options, err := c.options()
-	if err != nil {
-		return err
-	}
-	text, err := escalation.Rules(options)
 	if err != nil {
 		return err
 	}
 	_, err = e.stdout.Write(text)
 	return err
+}
+
+func (c *rulesCommand) text() ([]byte, error) {
+	if c.kind == "detection" {
+		return alerts.RuleFile()
+	}
+	options, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	return escalation.Rules(options)
+}
+
+// operatorFlags ask for an object of the Prometheus operator.
+type operatorFlags struct {
+	wanted    bool
+	namespace string
+	labels    map[string]string
+}
+
+func (o *operatorFlags) declare(clause *kingpin.CmdClause, kind string) {
+	clause.Flag("operator", "Print the object of the Prometheus operator with the same content: "+kind+".").BoolVar(&o.wanted)
+	clause.Flag("operator.namespace", "Namespace of the object.").StringVar(&o.namespace)
+	o.labels = map[string]string{}
+	clause.Flag("operator.label", "Label of the object as NAME=VALUE, by which the operator finds it. Repeatable.").StringMapVar(&o.labels)
+}
+
+func (o *operatorFlags) manifest() escalation.Manifest {
+	return escalation.Manifest{Name: "hygiene-exporter", Namespace: o.namespace, Labels: o.labels}
 }
 
 // options are those of the policy file, and of the flags that were given.
@@ -72,6 +97,7 @@ func (c *rulesCommand) options() (escalation.Options, error) {
 type alertmanagerCommand struct {
 	policy   string
 	template bool
+	operator operatorFlags
 }
 
 const alertmanagerHelp = "Configuration of Alertmanager, from one central policy file."
@@ -80,6 +106,7 @@ func (c *alertmanagerCommand) declare(app *kingpin.Application) *kingpin.CmdClau
 	clause := parent(app, "alertmanager", alertmanagerHelp).Command("generate", "Print the configuration that a policy file describes. This is the default.").Default()
 	clause.Flag("template", "Print the message template that the configuration loads instead.").BoolVar(&c.template)
 	clause.Arg("policy", "The central policy file.").Required().ExistingFileVar(&c.policy)
+	c.operator.declare(clause, "AlertmanagerConfig")
 	return clause
 }
 
@@ -89,8 +116,13 @@ func (c *alertmanagerCommand) run(_ context.Context, e *environment) error {
 		return err
 	}
 	generate := escalation.Alertmanager
-	if c.template {
+	switch {
+	case c.template:
 		generate = escalation.Template
+	case c.operator.wanted:
+		generate = func(name string, data []byte) ([]byte, error) {
+			return escalation.AlertmanagerConfig(c.operator.manifest(), name, data)
+		}
 	}
 	text, err := generate(c.policy, data)
 	if err != nil {

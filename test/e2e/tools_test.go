@@ -49,6 +49,14 @@ func TestPromtoolAcceptsTheRules(t *testing.T) {
 	}
 }
 
+// The oldest Prometheus that we support is that of Debian 12.
+func TestOldPromtoolAcceptsTheRules(t *testing.T) {
+	t.Parallel()
+	for _, file := range files(t, filepath.Join(escalationTestdata, "*.rules.yml"), filepath.Join(detectionRules, "*.yml")) {
+		run(t, "/usr/bin/promtool", "check", "rules", file)
+	}
+}
+
 func TestPromtoolRunsTheRuleTests(t *testing.T) {
 	t.Parallel()
 	tests := files(t, filepath.Join(escalationTestdata, "*.test.yml"), filepath.Join(detectionRules, "tests", "*_test.yml"))

@@ -210,7 +210,9 @@ func (w *world) disturbed(from, to time.Time) (total time.Duration) {
 // Alertmanager would otherwise rightly take silence for an end.
 func faults(r *rand.Rand, length time.Duration) disturbance {
 	at := (time.Duration(r.Int64N(int64(length))) / Interval) * Interval
-	lasts := func(most time.Duration) time.Duration { return (time.Duration(1+r.Int64N(int64(most/Interval))) * Interval) }
+	lasts := func(most time.Duration) time.Duration {
+		return (time.Duration(1+r.Int64N(int64(most/Interval))) * Interval)
+	}
 	which := r.IntN(2)
 	member := r.IntN(3)
 	switch r.IntN(5) {
