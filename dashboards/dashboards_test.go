@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"hygiene_exporter/dashboards/board"
@@ -146,7 +147,7 @@ func complain(metrics map[string]map[string][]string, metric, name, value string
 	case awaited.MatchString(metric) && !ok:
 	case !ok:
 		return "is no metric of the reference"
-	case name == "job" || name == "instance" || name == labels.MetricName || name == "le" && strings.HasSuffix(metric, "_bucket"):
+	case name == "job" || name == "instance" || name == model.MetricNameLabel || name == "le" && strings.HasSuffix(metric, "_bucket"):
 	case !has:
 		return "has no label " + name
 	case exact && values != nil && !slices.Contains(values, value):
@@ -196,7 +197,7 @@ func TestFixturesAreWhatAgentsExport(t *testing.T) {
 	metrics := declared(t)
 	for _, state := range []string{"healthy", "degraded"} {
 		for _, series := range store(t, state).Series() {
-			metric := series.Get(labels.MetricName)
+			metric := series.Get(model.MetricNameLabel)
 			series.Range(func(l labels.Label) {
 				if c := complain(metrics, metric, l.Name, l.Value, true); c != "" {
 					t.Errorf("%s: %s %s", state, metric, c)

@@ -45,9 +45,6 @@ func (b Board) JSON() ([]byte, error) {
 // anchor is a metric that every agent exports.
 const anchor = "hygiene_build_info"
 
-// problems is a metric that names every owner who has something to do.
-const problems = "hygiene_problem_since_timestamp_seconds"
-
 func (b Board) variables() []any {
 	list := []any{object{"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "refresh": 1, "hide": 0}}
 	for _, name := range b.Variables {
@@ -109,7 +106,7 @@ func (p Panel) json() object {
 	return one
 }
 
-// refID names a query as Grafana does: A, B, C…
+// refID names a query as Grafana does: A, B, C and so on.
 func refID(i int) string { return string(rune('A' + i)) }
 
 func (p Panel) targets() []any {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"hygiene_exporter/dashboards/board"
@@ -48,7 +49,7 @@ func Page(b board.Board, shown map[string][]Picture) ([]byte, error) {
 func series(l labels.Labels) string {
 	var parts []string
 	l.Range(func(l labels.Label) {
-		if l.Name != "job" && l.Name != labels.MetricName {
+		if l.Name != "job" && l.Name != model.MetricNameLabel {
 			parts = append(parts, l.Name+"="+l.Value)
 		}
 	})

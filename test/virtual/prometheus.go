@@ -153,7 +153,7 @@ func (p *Prometheus) scrape(ctx context.Context, exposition []*dto.MetricFamily)
 				continue // no rule reads histograms
 			}
 			b := labels.NewBuilder(labels.EmptyLabels())
-			b.Set(labels.MetricName, family.GetName()).Set("job", escalation.DefaultJob).Set("instance", "host1:10981")
+			b.Set(model.MetricNameLabel, family.GetName()).Set("job", escalation.DefaultJob).Set("instance", "host1:10981")
 			for _, pair := range m.Label {
 				b.Set(pair.GetName(), pair.GetValue())
 			}
@@ -168,7 +168,7 @@ func (p *Prometheus) scrape(ctx context.Context, exposition []*dto.MetricFamily)
 		}
 	}
 	p.scraped = seen
-	errs = append(errs, add(labels.FromStrings(labels.MetricName, "up", "job", escalation.DefaultJob, "instance", "host1:10981"), up))
+	errs = append(errs, add(labels.FromStrings(model.MetricNameLabel, "up", "job", escalation.DefaultJob, "instance", "host1:10981"), up))
 	return errors.Join(errors.Join(errs...), app.Commit())
 }
 
