@@ -1,7 +1,6 @@
 package certificate
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -102,20 +101,31 @@ func judge(p *part, i int) (v verdicts) {
 	return v
 }
 
-// number finds the size in the name of a key: rsa-2048, ecdsa-P-256,
-// ecdsa-brainpoolP256r1.
-var number = regexp.MustCompile(`\d{3,}`)
+// bitsOf finds the size in the name of a key: rsa-2048, ecdsa-P-256,
+// ecdsa-brainpoolP256r1. It is 0 if there is none.
+func bitsOf(key string) int {
+	const digits = "0123456789"
+	for start := strings.IndexAny(key, digits); start >= 0; start = strings.IndexAny(key, digits) {
+		rest := strings.TrimLeft(key[start:], digits)
+		if number := key[start : len(key)-len(rest)]; len(number) >= 3 {
+			bits, _ := strconv.Atoi(number)
+			return bits
+		}
+		key = rest
+	}
+	return 0
+}
 
 // keyStrength fails keys that NIST SP 800-131A no longer allows.
 func keyStrength(key string) verdict {
 	algorithm, _, _ := strings.Cut(key, "-")
-	bits, err := strconv.Atoi(number.FindString(key))
+	bits := bitsOf(key)
 	switch {
 	case algorithm == "dsa":
 		return fail
-	case algorithm == "rsa" && err == nil:
+	case algorithm == "rsa" && bits > 0:
 		return of(bits < 2048)
-	case algorithm == "ecdsa" && err == nil && !strings.Contains(key, "."):
+	case algorithm == "ecdsa" && bits > 0 && !strings.Contains(key, "."):
 		return of(bits < 256)
 	case algorithm == "ed25519", algorithm == "ed448", algorithm == "ml", algorithm == "slh":
 		return pass

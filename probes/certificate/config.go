@@ -155,11 +155,12 @@ func defaultConfig() *Config {
 // serves or identifies itself with, by the defaults of distributions and the
 // manuals of the software.
 func wellKnown() []string {
-	const files = "/**/*.{pem,crt,cer,cert}"
+	const files = "/**/*.{pem,crt,cer,cert,crl,p12,pfx,p7b,jks,jceks}"
 	return []string{
 		"/etc/letsencrypt/live/*/fullchain.pem",
 		"/root/.acme.sh/*/fullchain.cer",
-		"/etc/ssl/*.{pem,crt,cer}", "/etc/ssl/private" + files, "/etc/ssl/certs/{ssl-cert-snakeoil.pem,ca-certificates.crt}",
+		"/etc/ssl/*.{pem,crt,cer,crl,p12,jks}", "/etc/ssl/private" + files, "/etc/ssl/certs/{ssl-cert-snakeoil.pem,ca-certificates.crt}", "/etc/ssl/certs/java/cacerts",
+		"/etc/ssh/*-cert.pub",
 		"/etc/pki/tls/certs" + files, "/etc/pki/tls/private" + files,
 		"/etc/nginx" + files, "/etc/apache2" + files, "/etc/httpd" + files, "/etc/haproxy" + files, "/etc/caddy" + files, "/etc/traefik" + files,
 		"/etc/postfix" + files, "/etc/dovecot" + files, "/etc/exim4" + files,
@@ -167,15 +168,16 @@ func wellKnown() []string {
 		"/etc/mysql" + files, "/var/lib/mysql/*.pem", "/etc/redis" + files, "/etc/rabbitmq" + files, "/etc/mongodb" + files,
 		"/etc/ldap" + files, "/etc/openldap" + files, "/etc/openvpn" + files, "/etc/ipsec.d/certs" + files, "/etc/swanctl/x509" + files,
 		"/etc/kubernetes/pki/**/*.crt", "/etc/kubernetes/*.conf", "/var/lib/kubelet/pki/kubelet*.{pem,crt}", "/etc/etcd" + files, "/var/lib/rancher/k3s/server/tls/**/*.crt",
-		"/etc/docker" + files, "/etc/cockpit/ws-certs.d/*.{cert,crt,pem}", "/etc/pve/**/*.pem",
+		"/var/lib/docker/swarm/certificates/*.crt", "/etc/docker" + files, "/etc/cockpit/ws-certs.d/*.{cert,crt,pem}", "/etc/pve/**/*.pem",
 		"/etc/prometheus" + files, "/etc/alertmanager" + files, "/etc/grafana" + files, "/etc/zabbix" + files, "/etc/icinga2" + files, "/var/lib/icinga2/certs/*.crt",
-		"/etc/puppetlabs/puppet/ssl/certs/*.pem", "/etc/bacula" + files, "/etc/elasticsearch" + files, "/etc/logstash" + files, "/etc/filebeat" + files,
+		"/etc/puppetlabs/puppet/ssl/certs/*.pem", "/etc/puppetlabs/puppet/ssl/crl.pem", "/etc/bacula" + files, "/etc/tomcat*" + files, "/etc/kafka" + files, "/etc/elasticsearch" + files, "/etc/logstash" + files, "/etc/filebeat" + files,
 	}
 }
 
-// notOurs lists what is found in those places and is nobody's certificate.
+// notOurs lists what is found in those places and is nobody's certificate, and the
+// old ones that kubelet keeps beside its link to the current one.
 func notOurs() []string {
-	return []string{"**/*.key.pem", "**/privkey*.pem", "**/dh*.pem", "**/*dhparam*", "/etc/pki/tls/certs/ca-bundle.trust.crt", "/etc/docker/certs.d/**/ca.crt"}
+	return []string{"**/*.key.pem", "**/privkey*.pem", "**/dh*.pem", "**/*dhparam*", "/etc/pki/tls/certs/ca-bundle.trust.crt", "/etc/docker/certs.d/**/ca.crt", "/var/lib/kubelet/pki/kubelet-{client,server}-20*.pem"}
 }
 
 // Validate returns everything that is wrong with the section.

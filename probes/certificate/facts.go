@@ -14,8 +14,8 @@ import (
 type facts struct {
 	slots    []string
 	verdicts []verdicts // by certificate
-	samples  []probes.Sample
-	key      string // where the private key is
+	labels   [][]string // of the info of each certificate, as it takes time to make them
+	key      string     // where the private key is
 }
 
 // slots names the certificates of a part. A single certificate is a leaf
@@ -68,22 +68,23 @@ func (p *part) describe(trustStoreSize int) {
 	if p.roots {
 		return
 	}
-	var r probes.Result
 	for i, c := range p.bundle.Certificates {
-		slot := p.slots[i]
-		p.policy.validity(&r, p.object, slot, c)
-		r.Add(info, 1, p.object, slot, p.policy.owner, c.Subject, c.Issuer, c.Serial, c.Fingerprint, c.Key, c.Signature, nameList(c.SANs))
+		p.labels = append(p.labels, []string{p.object, p.slots[i], p.policy.owner, c.Subject, c.Issuer, c.Serial, c.Fingerprint, c.Key, c.Signature, nameList(c.SANs)})
 		p.verdicts = append(p.verdicts, judge(p, i))
 	}
-	p.samples = r.Samples
 }
 
 // validity adds the dates and deadlines of a certificate.
 func (p policy) validity(r *probes.Result, object, slot string, c bundle.Certificate) {
-	labels := []string{object, slot, p.owner} // one for all, because there can be many files
+	p.dates(r, c, []string{object, slot, p.owner})
+}
+
+// dates adds them with these labels, the same for all, because there can be many
+// files.
+func (p policy) dates(r *probes.Result, c bundle.Certificate, labels []string) {
 	r.AddTime(notBefore, c.NotBefore, labels...)
 	r.AddTime(notAfter, c.NotAfter, labels...)
-	if d, ok := p.deadlines(c, slot); ok {
+	if d, ok := p.deadlines(c, labels[1]); ok {
 		r.AddTime(due, d.due, labels...)
 		r.AddTime(overdue, d.overdue, labels...)
 		r.AddTime(critical, d.critical, labels...)
@@ -116,8 +117,9 @@ func (p *part) tell(r *probes.Result, now time.Time) {
 		p.countRoots(r, now)
 		return
 	}
-	r.Samples = append(r.Samples, p.samples...)
 	for i, v := range p.verdicts {
+		p.policy.dates(r, p.bundle.Certificates[i], p.labels[i][:3:3])
+		r.Add(info, 1, p.labels[i]...)
 		for c, verdict := range v {
 			if verdict == fail {
 				r.Add(finding, 1, p.object, p.slots[i], check(c).String(), p.policy.owner)

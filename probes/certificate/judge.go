@@ -4,15 +4,25 @@ import (
 	"slices"
 )
 
+// judgedPerRun bounds the files whose signatures one run checks. On a host with
+// more of them, the rest is unknown until a later run.
+const judgedPerRun = 4000
+
 // judge makes the checks that need more than one file, and those that depend on
 // the time, when all files have been read.
 func (s *scan) judge() {
 	s.trusted()
 	s.authorities.seal()
-	var leaves inventory
+	leaves := make(inventory, 0, len(s.inventory))
+	judged := 0
 	for _, f := range s.present {
-		if f.judged != s.authorities.version {
+		switch {
+		case f.judged == s.authorities.version:
+		case judged < judgedPerRun:
+			judged++
 			s.judgeFile(f)
+		case f.judged == 0:
+			f.await()
 		}
 		for i := range f.parts {
 			p := &f.parts[i]
@@ -58,6 +68,20 @@ func (s *scan) judgeFile(f *file) {
 				c.DER = nil
 			}
 		}
+	}
+}
+
+// await says that a file is to be judged later.
+func (f *file) await() {
+	for i := range f.parts {
+		if leaf, ok := f.parts[i].leaf(); ok && !f.parts[i].ssh && !f.parts[i].roots {
+			v := &f.parts[i].verdicts[leaf]
+			v[chainIncomplete], v[untrusted] = unknown, unknown
+		}
+	}
+	f.onLists = make([]verdicts, len(f.lists))
+	for i := range f.onLists {
+		f.onLists[i][listForged] = unknown
 	}
 }
 

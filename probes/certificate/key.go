@@ -102,6 +102,9 @@ func (s *scan) keyOf(f *file, p *part) privateKey {
 // findKey looks for the file of a private key.
 func (s *scan) findKey(f *file, ofSSH bool) privateKey {
 	for _, place := range keyPlaces(f.name) {
+		if !s.listed(place) {
+			continue
+		}
 		info, err := s.host.Files.Stat(place)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotDirectory) {
 			continue
@@ -127,6 +130,25 @@ func (s *scan) findKey(f *file, ofSSH bool) privateKey {
 		return k
 	}
 	return privateKey{}
+}
+
+// listed reports whether a file may exist: its directory has it, or cannot be
+// listed. To list each directory once is much cheaper than to ask for each file.
+func (s *scan) listed(name string) bool {
+	dir, base := path.Split(name)
+	names, known := s.listings[dir]
+	if !known {
+		if entries, err := s.host.Files.ReadDir(dir); err == nil {
+			names = make(map[string]bool, len(entries))
+			for _, entry := range entries {
+				names[entry.Name()] = true
+			}
+		} else if errors.Is(err, fs.ErrNotExist) {
+			names = map[string]bool{}
+		}
+		s.listings[dir] = names
+	}
+	return names == nil || names[base]
 }
 
 // sshKey reads a private key of OpenSSH, of which the public half is in clear

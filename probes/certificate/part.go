@@ -19,7 +19,7 @@ type part struct {
 	ssh    bool                // it is a certificate of OpenSSH
 	set    bool                // it is one of several that a keystore trusts
 	roots  bool                // it is a trust store, which is counted and not listed
-	policy policy
+	policy *policy
 	facts
 }
 

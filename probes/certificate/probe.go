@@ -30,15 +30,17 @@ type probe struct {
 	loaded bool
 	files  map[string]*file // by path
 	roots  map[string]roots // by path
-	run    uint64
-	size   int // samples of the last run
+
+	policies map[policy]*policy // that differ
+	run      uint64
+	size     int // samples of the last run
 
 	known     authorities // those of the last run
 	inventory inventory   // the leaves of the last run
 }
 
 func newProbe(c *Config, host probes.Host) *probe {
-	return &probe{config: c, host: host, servers: newServers(c, host), files: map[string]*file{}, roots: map[string]roots{}}
+	return &probe{config: c, host: host, servers: newServers(c, host), files: map[string]*file{}, roots: map[string]roots{}, policies: map[policy]*policy{}}
 }
 
 // Run looks at every file of every source, and tells what endpoints showed last.

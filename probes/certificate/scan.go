@@ -21,17 +21,18 @@ type scan struct {
 	now         time.Time
 	result      probes.Result
 	mounts      mounts
-	seen        map[string]bool // files and objects that this run has dealt with
-	broken      map[string]bool // those of them with a fault
-	closed      []string        // directories and files that could not be searched
-	present     []*file         // those that could be read, in order
-	sum         tally           // of all checks
-	authorities authorities     // that lie in them, or that are trusted
+	seen        map[string]bool            // files and objects that this run has dealt with
+	broken      map[string]bool            // those of them with a fault
+	closed      []string                   // directories and files that could not be searched
+	listings    map[string]map[string]bool // of the names in directories; nil for one that cannot be listed
+	present     []*file                    // those that could be read, in order
+	sum         tally                      // of all checks
+	authorities authorities                // that lie in them, or that are trusted
 }
 
 func newScan(p *probe, now time.Time) *scan {
 	s := &scan{
-		probe: p, now: now, seen: map[string]bool{}, broken: map[string]bool{},
+		probe: p, now: now, seen: map[string]bool{}, broken: map[string]bool{}, listings: map[string]map[string]bool{},
 		mounts:      mounts{files: p.host.Files, known: map[string]string{}},
 		authorities: authorities{bySubject: map[string][]*signer{}, strict: len(p.config.Trust) > 0},
 	}
@@ -121,7 +122,7 @@ func (s *scan) describe(source *Source, f *file) {
 		key := s.keyOf(f, p)
 		if p.slots == nil {
 			s.intern(p)
-			p.policy = s.config.policyOf(source, p.object, first(p.bundle.Certificates))
+			p.policy = s.policyOf(source, p.object, first(p.bundle.Certificates))
 			p.describe(s.config.TrustStoreSize)
 			p.judgeKey(key)
 		}
@@ -136,10 +137,21 @@ func (s *scan) describe(source *Source, f *file) {
 		}
 	}
 	if s.files[f.name] != f {
-		f.owner = s.config.policyOf(source, f.name, bundle.Certificate{}).owner
+		f.owner = s.policyOf(source, f.name, bundle.Certificate{}).owner
 		s.files[f.name] = f
 	}
 	f.run = s.run
+}
+
+// policyOf returns the policy for an object, one for all that have the same.
+func (s *scan) policyOf(source *Source, object string, leaf bundle.Certificate) *policy {
+	made := s.config.policyOf(source, object, leaf)
+	known, ok := s.policies[made]
+	if !ok {
+		known = &made
+		s.policies[made] = known
+	}
+	return known
 }
 
 func first(certificates []bundle.Certificate) bundle.Certificate {

@@ -115,7 +115,7 @@ func classesOf(t endpoint.Trust) []string {
 // chain adds the certificates of one server.
 func (s *shown) chain(expected policy, object string, sent []endpoint.Certificate) {
 	names, list := sentSlots(sent)
-	p := part{policy: expected, bundle: bundle.Bundle{Certificates: list}, facts: facts{slots: names}}
+	p := part{policy: &expected, bundle: bundle.Bundle{Certificates: list}, facts: facts{slots: names}}
 	for i, c := range list {
 		s.dates = append(s.dates, validity{names[i], c.NotBefore, c.NotAfter})
 		expected.validity(&s.Result, object, names[i], c)

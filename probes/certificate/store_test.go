@@ -1,11 +1,21 @@
 package certificate
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
 
 	"hygiene_exporter/probes"
 )
@@ -210,5 +220,163 @@ func TestRevocationLists(t *testing.T) {
 	}
 	if len(lists) != 2 || !lists["/s/list.crl"] || !lists["/s/chain.p7b"] {
 		t.Errorf("got %v", lists)
+	}
+}
+
+// A store with a great many trusted certificates is a trust store, as a file is.
+func TestAKeystoreOfManyAuthoritiesIsATrustStore(t *testing.T) {
+	r := newRig(t, "/s/web.jks", "/s/modern.jks")
+	r.config.TrustStoreSize, r.config.Sources[0].PasswordsFile = 1, "/passwords"
+	r.write("/passwords", []byte("secret"))
+	r.stores()
+	// One trusted certificate is not more than one.
+	r.expect("/s/web.jks#authority leaf=root", "/s/web.jks#web leaf=www.example.org", "/s/web.jks#web chain1=root", "/s/modern.jks#authority leaf=root")
+	data, err := os.ReadFile("testdata/cacerts.jks")
+	r.do(err)
+	r.write("/s/modern.jks", data)
+	r.expect("/s/web.jks#authority leaf=root", "/s/web.jks#web leaf=www.example.org", "/s/web.jks#web chain1=root",
+		"/s/modern.jks expired=0", "/s/modern.jks not_yet_valid=0", "/s/modern.jks valid=3", "/s/modern.jks#authority gone")
+}
+
+func TestCredentialsOfSystemd(t *testing.T) {
+	r := newRig(t, "/s/web.p12")
+	r.config.Sources[0].PasswordsFile = "stores"
+	r.stores()
+	r.expect("stores fault not_found", "/s/web.p12 fault auth")
+	r.write("/run/credentials/stores", []byte("secret"))
+	r.expect("/s/web.p12#web chain1=root", "/s/web.p12#web leaf=www.example.org")
+	host := r.world.Host()
+	host.Credentials = nil // as of an agent that systemd has not started
+	r.probe = newProbe(r.config, host)
+	r.expect("stores fault not_found", "/s/web.p12 fault auth", "/s/web.p12#web fault unavailable")
+}
+
+func TestKeysInStoresAreCompared(t *testing.T) {
+	verdictsOf := func(r *rig, object string) (mismatch, exposed verdict) {
+		t.Helper()
+		if _, err := r.probe.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_, f := r.probe.fileOf(object)
+		for _, p := range f.parts {
+			if p.object == object {
+				return p.verdicts[0][keyMismatch], p.verdicts[0][keyExposed]
+			}
+		}
+		t.Fatalf("there is no %s", object)
+		return 0, 0
+	}
+	r := newRig(t, "/s/**")
+	r.config.Sources[0].PasswordsFile = "/passwords"
+	r.write("/passwords", []byte("secret"))
+	r.stores()
+	for object, want := range map[string][2]verdict{
+		"/s/web.p12#web":              {pass, pass}, // everybody can read it, and a password guards it
+		"/s/legacy.pfx#web":           {pass, pass},
+		"/s/web.jks#web":              {pass, pass},
+		"/s/web.jks#authority":        {notMade, notMade},
+		"/s/secret.yaml#data.tls.crt": {notMade, notMade},
+	} {
+		if mismatch, exposed := verdictsOf(r, object); mismatch != want[0] || exposed != want[1] {
+			t.Errorf("%s: mismatch %v, exposed %v, want %v", object, mismatch, exposed, want)
+		}
+	}
+	t.Run("a key under a key beside", func(t *testing.T) {
+		r := newRig(t, "/s/*")
+		root := issue(t, "root", true, nil, newKey(t))
+		a, b := issue(t, "a.example", false, &root, newKey(t)), issue(t, "b.example", false, &root, newKey(t))
+		secret := func(certificate, key []byte) []byte {
+			encoded := base64.StdEncoding.EncodeToString
+			return []byte("kind: Secret\ndata:\n  tls.crt: " + encoded(certificate) + "\n  tls.key: " + encoded(key) + "\n")
+		}
+		r.write("/s/right.yaml", secret(a.pem(), a.keyPEM(t)))
+		r.write("/s/wrong.yaml", secret(a.pem(), b.keyPEM(t)))
+		r.do(os.Chmod(r.real("/s/right.yaml"), 0o600))
+		if mismatch, exposed := verdictsOf(r, "/s/right.yaml#data.tls.crt"); mismatch != pass || exposed != pass {
+			t.Errorf("right: %v, %v", mismatch, exposed)
+		}
+		if mismatch, exposed := verdictsOf(r, "/s/wrong.yaml#data.tls.crt"); mismatch != fail || exposed != fail {
+			t.Errorf("wrong: %v, %v", mismatch, exposed)
+		}
+	})
+}
+
+func TestHostKeysOfOpenSSHAreCompared(t *testing.T) {
+	certificate, err := os.ReadFile("testdata/stores/host-cert.pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, "/s")
+	r.write("/s/host-cert.pub", certificate)
+	r.write("/s/host", pem.EncodeToMemory(block)) // of another key
+	r.do(os.Chmod(r.real("/s/host"), 0o600))
+	if found, _, _, _ := r.findings("/s/host-cert.pub", keyMismatch); len(found) != 1 || found[0] != "leaf key_mismatch" {
+		t.Errorf("got %q", found)
+	}
+}
+
+// What is enormous becomes no enormous label.
+func TestManyNamesStayBounded(t *testing.T) {
+	root := issue(t, "root", true, nil, newKey(t))
+	huge := issueWith(t, "www.example.org", false, &root, newKey(t), func(c *x509.Certificate) {
+		for i := range 10_000 {
+			c.DNSNames = append(c.DNSNames, fmt.Sprintf("%d.example.org", i))
+		}
+	})
+	r := newRig(t, "/s")
+	r.write("/s/a.pem", huge.pem())
+	result, err := r.probe.Run(t.Context())
+	r.do(err)
+	for _, s := range result.Samples {
+		for _, label := range s.Labels {
+			if len(label) > 200 {
+				t.Errorf("%s has a label of %d bytes", s.Metric.Name, len(label))
+			}
+		}
+		if s.Metric == info && s.Label("sans") != "www.example.org,0.example.org,1.example.org,2.example.org,3.example.org (+9996)" {
+			t.Errorf("got %q", s.Label("sans"))
+		}
+	}
+}
+
+func TestForgedAndEndlessRevocationLists(t *testing.T) {
+	signs := func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }
+	root := issueWith(t, "root", true, nil, newKey(t), signs)
+	impostor := issueWith(t, "root", true, nil, newKey(t), signs)
+	list := func(by issued) []byte {
+		der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: begin, NextUpdate: end}, by.certificate, by.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
+	}
+	for name, c := range map[string]struct {
+		files map[string][]byte
+		want  []string
+		pass  float64
+	}{
+		"its authority is here":     {map[string][]byte{"/s/a.crl": list(root), "/s/ca.pem": root.pem()}, nil, 1},
+		"another of that name":      {map[string][]byte{"/s/a.crl": list(impostor), "/s/ca.pem": root.pem()}, []string{"crl crl_signature_invalid"}, 0},
+		"both of that name":         {map[string][]byte{"/s/a.crl": list(impostor), "/s/ca.pem": root.pem(), "/s/old.pem": impostor.pem()}, nil, 1},
+		"its authority is not here": {map[string][]byte{"/s/a.crl": list(root)}, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, "/s")
+			for path, data := range c.files {
+				r.write(path, data)
+			}
+			found, pass, _, _ := r.findings("/s/a.crl", listForged)
+			if diff := cmp.Diff(append([]string{}, c.want...), found); diff != "" || pass != c.pass {
+				t.Errorf("%v pass (-want +got):\n%s", pass, diff)
+			}
+		})
 	}
 }

@@ -261,27 +261,36 @@ probes: {certificate: {interval: 20s, timeout: 15s, sources: [{name: many, paths
 	t.Logf("scrape of %d series: p50 %s, p99 %s", series, p50, p99)
 }
 
-// writeCertificates writes certificates that share a key.
+// writeCertificates writes the files of a renewal that works: each a leaf with
+// names of its own and the certificate that issued it. They share a key.
 func writeCertificates(t *testing.T, dir string, n int) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range n {
-		template := &x509.Certificate{
-			SerialNumber: big.NewInt(int64(i + 1)), Subject: pkix.Name{CommonName: fmt.Sprintf("host%d.example.org", i)},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(90 * 24 * time.Hour),
-		}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	made := func(template, issuer *x509.Certificate) []byte {
+		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(90*24*time.Hour)
+		der, err := x509.CreateCertificate(rand.Reader, template, issuer, key.Public(), key)
 		if err != nil {
 			t.Fatal(err)
 		}
+		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	}
+	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "root"}, IsCA: true, BasicConstraintsValid: true}
+	issuer := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "issuer"}, IsCA: true, BasicConstraintsValid: true}
+	chain := made(issuer, root)
+	for i := range n {
+		name := fmt.Sprintf("host%d.example.org", i)
+		leaf := made(&x509.Certificate{
+			SerialNumber: big.NewInt(int64(i + 10)), Subject: pkix.Name{CommonName: name},
+			DNSNames: []string{name, "www." + name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		}, issuer)
 		path := filepath.Join(dir, fmt.Sprintf("%03d", i/100), fmt.Sprintf("%d.pem", i))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+		if err := os.WriteFile(path, append(leaf, chain...), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -145,7 +145,10 @@ func fingerprint(der []byte) string {
 }
 
 // NameHash is the first 8 hex digits of the SHA-256 of an encoded name.
-func NameHash(name []byte) string { return fingerprint(name)[:8] }
+func NameHash(name []byte) string {
+	sum := sha256.Sum256(name)
+	return hex.EncodeToString(sum[:4])
+}
 
 // The extensions that are read, RFC 5280 §4.2.
 const (

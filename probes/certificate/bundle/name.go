@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"net/netip"
 	"slices"
@@ -108,7 +109,8 @@ func readNames(list *ber.Cursor) (s SANs) {
 	}
 	if len(all) > 0 {
 		slices.Sort(all)
-		s.NamesHash = fingerprint([]byte(strings.Join(slices.Compact(all), "\x00")))[:16]
+		sum := sha256.Sum256([]byte(strings.Join(slices.Compact(all), "\x00")))
+		s.NamesHash = hex.EncodeToString(sum[:8])
 	}
 	return s
 }

@@ -38,6 +38,11 @@ java=(keytool -noprompt -storepass secret)
 "${java[@]}" -importcert -keystore stores/empty.jks -storetype JKS -alias x -file "$work/root.pem"
 "${java[@]}" -delete -keystore stores/empty.jks -alias x
 "${java[@]}" -genseckey -keystore stores/secrets.jceks -storetype JCEKS -keyalg AES -keysize 128 -alias key -keypass secret
+rm -f cacerts.jks
+for name in one two three; do
+	openssl req -x509 "${ec[@]}" -keyout "$work/$name.key" -out "$work/$name.pem" -days 3650 -subj "/O=Example/CN=$name"
+	keytool -noprompt -storepass changeit -importcert -keystore cacerts.jks -storetype JKS -alias "$name" -file "$work/$name.pem"
+done
 head -c 700 stores/web.jks >stores/truncated.jks
 base64=$(base64 -w0 <"$work/root.pem")
 cat >stores/admin.conf <<END
