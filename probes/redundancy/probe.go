@@ -46,7 +46,7 @@ func newProbe(c *Config, host probes.Host) *probe {
 	return &probe{
 		config: c, host: host, last: map[string]shown{},
 		memory: memory.New[record](state.part("baseline"), memoryVersion),
-		tools:  tool.New(host, state.part("tools")),
+		tools:  tool.New(host, state.part("tools"), c.schedule()),
 	}
 }
 

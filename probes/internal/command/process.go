@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,9 +43,18 @@ func newRunner() *runner {
 }
 
 // searchPath is where programs are looked for, whatever the agent's own
-// environment says.
+// environment says. Only root can write there.
 func searchPath() []string {
 	return []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+}
+
+// vendorPath is where the packages of vendors put their tools, and do not link
+// them from anywhere.
+func vendorPath() []string {
+	return []string{
+		"/opt/MegaRAID/storcli", "/opt/MegaRAID/storcli2", "/opt/MegaRAID/perccli", "/opt/MegaRAID/perccli2", "/opt/MegaRAID/MegaCli",
+		"/opt/dell/perccli", "/opt/hp/hpssacli/bld", "/opt/smartstorageadmin/ssacli/bin", "/usr/Arcconf", "/usr/StorMan", "/opt/3ware/CLI",
+	}
 }
 
 // environment is all that a program sees of ours. Times are in UTC, because
@@ -58,7 +68,7 @@ func lookup(program string) (string, error) {
 	places := []string{program}
 	if !strings.Contains(program, "/") {
 		places = nil
-		for _, dir := range searchPath() {
+		for _, dir := range slices.Concat(searchPath(), vendorPath()) {
 			places = append(places, filepath.Join(dir, program))
 		}
 	}
@@ -107,12 +117,13 @@ func (r *runner) run(ctx context.Context, argv []string) (probes.Output, error) 
 	}
 	p.cmd = exec.CommandContext(ctx, path, argv[1:]...)
 	p.cmd.Env = environment()
-	p.cmd.Dir = "/"
+	p.cmd.Dir = p.workplace()
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Cancel = p.killGroup
 	p.cmd.WaitDelay = r.linger
 	if err := p.cmd.Start(); err != nil {
+		p.clean()
 		return probes.Output{}, err
 	}
 	go p.wait()
@@ -148,6 +159,7 @@ type process struct {
 	name           string
 	cmd            *exec.Cmd
 	stdout, stderr capped
+	place          string        // where it may drop what it likes; empty if there is no such place
 	done           chan struct{} // closed once all is over, and err is set
 	err            error
 
@@ -188,7 +200,26 @@ func (p *process) wait() {
 	p.ended = true
 	p.mu.Unlock()
 	p.err = p.cmd.Wait()
+	p.clean()
 	close(p.done)
+}
+
+// workplace makes a directory for what a program drops where it is started, as
+// tools of vendors do with logs.
+func (p *process) workplace() string {
+	dir, err := os.MkdirTemp("", "hygiene_exporter-")
+	if err != nil {
+		return "/"
+	}
+	p.place = dir
+	return dir
+}
+
+// clean removes what the program left in its workplace.
+func (p *process) clean() {
+	if p.place != "" {
+		_ = os.RemoveAll(p.place) // what cannot be removed is among temporary files
+	}
 }
 
 // killGroup kills the program and all that it started and that did not leave

@@ -79,7 +79,6 @@ func TestOutput(t *testing.T) {
 		{name: "a status is no error", script: "echo out; exit 3", want: probes.Output{Stdout: []byte("out\n"), ExitCode: 3}},
 		{name: "a program that is killed is an error", script: "echo out; kill -9 $$", want: probes.Output{Stdout: []byte("out\n")}, reason: probes.Unavailable},
 		{name: "standard input is empty", script: "cat; echo end", want: probes.Output{Stdout: []byte("end\n")}},
-		{name: "the working directory is the root", script: "pwd", want: probes.Output{Stdout: []byte("/\n")}},
 		{
 			name: "output beyond the cap is cut and the program is killed", script: "while :; do echo 123456789; done",
 			want: probes.Output{Stdout: []byte(strings.Repeat("123456789\n", 10)), Truncated: true}, reason: probes.TooLarge,
@@ -104,6 +103,20 @@ func TestOutput(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Tools of vendors write logs where they are started.
+func TestWhatAProgramDropsIsRemoved(t *testing.T) {
+	t.Parallel()
+	out, err := newRunner().run(within(t, time.Minute), shell("echo log >dropped; mkdir -p a/b; pwd"))
+	must(t, err)
+	place := strings.TrimSpace(string(out.Stdout))
+	if filepath.Dir(place) != filepath.Clean(os.TempDir()) {
+		t.Errorf("it was started in %s", place)
+	}
+	if _, err := os.Stat(place); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is still there: %v", place, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -17,20 +18,25 @@ import (
 const (
 	maxClients    = 8
 	maxRuntime    = 10 * time.Minute
+	maxOutput     = 8 << 20         // of the programs of as many clients as are served at once, in memory
 	clientTimeout = 5 * time.Second // for its part of the exchange
+	idleTimeout   = 15 * time.Minute
 )
 
 // A helper runs privileged commands for others.
 type helper struct {
-	entries map[key]*entry
-	runner  *runner
-	allow   func(net.Conn) error
-	log     *slog.Logger
+	entries  map[key]*entry
+	runner   *runner
+	allow    func(net.Conn) error
+	patience time.Duration // with a client
+	idle     time.Duration // without one
+	log      *slog.Logger
 }
 
 // Serve is the root helper: it runs the privileged commands of the specs for
-// the clients of a unix socket, until ctx is done. Then it returns nil once the
-// last program has ended.
+// the clients of a unix socket, until ctx is done or nobody has asked for a
+// while: systemd holds the socket, and starts it again when somebody does. Then
+// it returns nil once the last program has ended.
 //
 // The permissions of the socket say who may ask, see allowed. A client chooses
 // an entry of the list and objects that the declaration allows; what it sends
@@ -43,7 +49,11 @@ func Serve(ctx context.Context, l net.Listener, specs []probes.Spec, log *slog.L
 	if network := l.Addr().Network(); network != "unix" {
 		return fmt.Errorf("the root helper listens on a unix socket, not on %s", network)
 	}
-	h := &helper{entries: entries, runner: newRunner(), allow: peerCheck(l.Addr().String()), log: log}
+	h := &helper{
+		entries: entries, runner: newRunner(), allow: peerCheck(l.Addr().String()),
+		patience: clientTimeout, idle: idleTimeout, log: log,
+	}
+	h.runner.stdout = maxOutput
 	return h.serve(ctx, l)
 }
 
@@ -69,14 +79,24 @@ func (h *helper) serve(ctx context.Context, l net.Listener) error {
 	defer clients.Wait()
 	slots := make(chan struct{}, maxClients)
 	for {
+		if l, is := l.(interface{ SetDeadline(t time.Time) error }); is {
+			if err := l.SetDeadline(time.Now().Add(h.idle)); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
 		conn, err := l.Accept()
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			if err == nil {
 				conn.Close()
 			}
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if len(slots) == 0 {
+				return nil
+			}
+			continue
+		case err != nil:
 			return err
 		}
 		slots <- struct{}{}
@@ -92,7 +112,7 @@ func (h *helper) serve(ctx context.Context, l net.Listener) error {
 
 // handle answers one client. The error is one that the client may never see.
 func (h *helper) handle(ctx context.Context, conn net.Conn) error {
-	if err := conn.SetDeadline(time.Now().Add(clientTimeout)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(h.patience)); err != nil {
 		return err
 	}
 	argv, r, refused := h.admit(conn)
@@ -111,7 +131,7 @@ func (h *helper) handle(ctx context.Context, conn net.Conn) error {
 	}()
 	out, err := h.runner.run(ctx, argv)
 	h.log.Debug("command run", "probe", r.Probe, "entry", r.Entry, "objects", r.Objects, "exit_code", out.ExitCode)
-	if err := conn.SetWriteDeadline(time.Now().Add(clientTimeout)); err != nil {
+	if err := conn.SetWriteDeadline(time.Now().Add(h.patience)); err != nil {
 		return err
 	}
 	return reply(conn, newResponse(out, err))

@@ -25,6 +25,7 @@ func privilegedExample() []probes.Spec {
 	return []probes.Spec{{Name: "p", Commands: []probes.Command{
 		{Entry: "say", Argv: []string{"echo", "said:{0}"}, Objects: patterns("[a-z ]+"), Privileged: true},
 		{Entry: "fail", Argv: shell("echo out; echo err >&2; exit 3"), Privileged: true},
+		{Entry: "env", Argv: []string{"env"}, Privileged: true},
 		{Entry: "flood", Argv: []string{"yes"}, Privileged: true},
 		{Entry: "missing", Argv: []string{"no-such-program"}, Privileged: true},
 		{Entry: "hang", Argv: shell("echo $$ > {0}; exec sleep 1000"), Objects: patterns("/[A-Za-z0-9/_.]+"), Privileged: true},
@@ -75,8 +76,8 @@ func TestTheHelperRunsPrivilegedCommands(t *testing.T) {
 		t.Errorf("error %v (-want +got):\n%s", err, diff)
 	}
 	out, err = agent.Run(t.Context(), "flood")
-	if probes.ReasonOf(err) != probes.TooLarge || !out.Truncated || len(out.Stdout) != 16<<20 {
-		t.Errorf("%d bytes, truncated %v, %v; want 16 MiB that are too large", len(out.Stdout), out.Truncated, err)
+	if probes.ReasonOf(err) != probes.TooLarge || !out.Truncated || len(out.Stdout) != 8<<20 {
+		t.Errorf("%d bytes, truncated %v, %v; want 8 MiB that are too large", len(out.Stdout), out.Truncated, err)
 	}
 	if _, err = agent.Run(t.Context(), "plain"); err != nil {
 		t.Errorf("an unprivileged command ends with %v", err)
@@ -120,6 +121,15 @@ func TestTheHelperRefuses(t *testing.T) {
 		{"an argv of the client's own", `{"probe":"p","entry":"say","argv":["sh"]}`, failure{probes.Malformed, `malformed request: json: unknown field "argv"`}},
 		{"an unknown probe", `{"probe":"x","entry":"say"}`, failure{probes.Unsupported, `"x" has no privileged command "say" here` + skew}},
 		{"an unprivileged command", `{"probe":"p","entry":"plain"}`, failure{probes.Unsupported, `"p" has no privileged command "plain" here` + skew}},
+		{"a program instead of an entry", `{"probe":"p","entry":"/bin/sh"}`, failure{probes.Unsupported, `"p" has no privileged command "/bin/sh" here` + skew}},
+		{"an entry with arguments", `{"probe":"p","entry":"say; id"}`, failure{probes.Unsupported, `"p" has no privileged command "say; id" here` + skew}},
+		{"an environment of the client's own", `{"probe":"p","entry":"env","env":{"LD_PRELOAD":"/tmp/x.so"}}`, failure{probes.Malformed, `malformed request: json: unknown field "env"`}},
+		{"a list of entries", `{"probe":"p","entry":["say","fail"]}`, failure{probes.Malformed, "malformed request: json: cannot unmarshal array into Go struct field request.entry of type string"}},
+		{"a line break in an object", `{"probe":"p","entry":"say","objects":["a\nb"]}`, failure{probes.Malformed, `command say: "a\nb" is no object that it may be given`}},
+		{"a zero in an object", `{"probe":"p","entry":"say","objects":["a\u0000b"]}`, failure{probes.Malformed, `command say: "a\x00b" is no object that it may be given`}},
+		{"an option instead of an object", `{"probe":"p","entry":"say","objects":["-e"]}`, failure{probes.Malformed, `command say: "-e" is no object that it may be given`}},
+		{"a path out of where objects are", `{"probe":"p","entry":"say","objects":["../../etc/shadow"]}`, failure{probes.Malformed, `command say: "../../etc/shadow" is no object that it may be given`}},
+		{"one object too many", `{"probe":"p","entry":"say","objects":["a","b"]}`, failure{probes.Other, "command say takes 1 objects, not 2"}},
 		{"an object that is not allowed", `{"probe":"p","entry":"say","objects":["$(id)"]}`, failure{probes.Malformed, `command say: "$(id)" is no object that it may be given`}},
 		{"no objects", `{"probe":"p","entry":"say"}`, failure{probes.Other, "command say takes 1 objects, not 0"}},
 		{"a missing program", `{"probe":"p","entry":"missing"}`, failure{probes.NotFound, "no-such-program is not installed"}},
@@ -130,6 +140,80 @@ func TestTheHelperRefuses(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What follows a request is not read as another one, and what a program sees is
+// what the helper gives it.
+func TestTheHelperRunsWhatWasAskedAndNoMore(t *testing.T) {
+	t.Parallel()
+	socket := start(t, 0o600)
+	conn, err := net.Dial("unix", socket)
+	must(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, `{"probe":"p","entry":"env"}{"probe":"p","entry":"fail"}`)
+	must(t, err)
+	var got response
+	must(t, json.NewDecoder(conn).Decode(&got))
+	if more, err := io.ReadAll(conn); len(strings.TrimSpace(string(more))) > 0 || err != nil {
+		t.Errorf("then it says %q, %v", more, err)
+	}
+	want := strings.Join(environment(), "\n") + "\n"
+	if diff := cmp.Diff(response{Stdout: []byte(want)}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// serve runs a helper with a patience of its own until it ends.
+func serve(t *testing.T, change func(h *helper)) (socket string, ended chan error) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "h")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket = filepath.Join(dir, "s")
+	l, err := net.Listen("unix", socket)
+	must(t, err)
+	entries, err := compile(privileged(privilegedExample()))
+	must(t, err)
+	h := &helper{
+		entries: entries, runner: newRunner(), allow: func(net.Conn) error { return nil },
+		patience: time.Minute, idle: time.Minute, log: slog.New(slog.DiscardHandler),
+	}
+	change(h)
+	ended = make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	go func() { ended <- h.serve(ctx, l) }()
+	return socket, ended
+}
+
+func TestTheHelperDoesNotWaitForSlowClients(t *testing.T) {
+	t.Parallel()
+	socket, _ := serve(t, func(h *helper) { h.patience = 50 * time.Millisecond })
+	var clients sync.WaitGroup
+	for range 3 * maxClients { // more than it serves at once
+		clients.Go(func() {
+			conn, err := net.Dial("unix", socket)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_, _ = io.WriteString(conn, `{"probe":`) // and nothing more
+			_, _ = io.ReadAll(conn)
+		})
+	}
+	clients.Wait()
+	if out, err := client(t, socket).Run(t.Context(), "say", "x"); err != nil || string(out.Stdout) != "said:x\n" {
+		t.Errorf("after them: %q, %v", out.Stdout, err)
+	}
+}
+
+func TestTheHelperEndsWhenNobodyAsks(t *testing.T) {
+	t.Parallel()
+	_, ended := serve(t, func(h *helper) { h.idle = 50 * time.Millisecond })
+	if err := <-ended; err != nil {
+		t.Errorf("serve = %v", err)
 	}
 }
 

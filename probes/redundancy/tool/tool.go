@@ -50,9 +50,25 @@ type Tools struct {
 }
 
 // New returns the tools of a host. It touches nothing. The state is theirs
-// alone: what was said, and when the next question is due.
-func New(host probes.Host, state probes.State) *Tools {
-	return &Tools{host: host, state: state, tools: tools(), answers: map[string]answer{}, running: map[string]chan struct{}{}}
+// alone: what was said, and when the next question is due. A tool that is in
+// every is asked so often, in place of its default.
+func New(host probes.Host, state probes.State, every map[string]time.Duration) *Tools {
+	t := &Tools{host: host, state: state, tools: tools(), answers: map[string]answer{}, running: map[string]chan struct{}{}}
+	for i := range t.tools {
+		if configured, is := every[t.tools[i].name]; is {
+			t.tools[i].every = configured
+		}
+	}
+	return t
+}
+
+// Names lists the tools.
+func Names() (all []string) {
+	for _, t := range tools() {
+		all = append(all, t.name)
+	}
+	slices.Sort(all)
+	return all
 }
 
 // A Reading is what all tools said last.
