@@ -109,8 +109,11 @@ func TestTable(t *testing.T) {
 		inode        uint64
 		want         bool
 	}{
-		{0xfd, 0, 2531452, true}, {0xfd, 1, 2531452, false}, {0xfd, 0, 2531453, false},
-		{0, 0x17, 1234, false}, {0, 0x99, 55, true},
+		{0xfd, 0, 2531452, true},
+		{0xfd, 1, 2531452, false},
+		{0xfd, 0, 2531453, false},
+		{0, 0x17, 1234, false},
+		{0, 0x99, 55, true},
 	} {
 		if got := inTable(table, unix.Mkdev(c.major, c.minor), c.inode); got != c.want {
 			t.Errorf("%x:%x:%d: %v", c.major, c.minor, c.inode, got)

@@ -58,6 +58,7 @@ type view struct {
 	repositories []*repository
 	policy       *policy
 	machine      string
+	plan         *plan
 
 	manager updates.Manager
 }
@@ -89,6 +90,10 @@ func look(ctx context.Context, t *tracked) (*view, error) {
 		}
 	}
 	v.machine = v.readMachine()
+	if err := v.search(ctx); err != nil {
+		return nil, err
+	}
+	v.plan = v.resolve()
 	v.manager = v.summarize()
 	return v, nil
 }
@@ -202,7 +207,7 @@ func (v *view) readPolicy() {
 func (v *view) knowsRelease(name string) bool {
 	p := newPattern(name)
 	return len(name) > 2 && name[1] == '=' || p.matches("now") || slices.ContainsFunc(v.repositories, func(r *repository) bool {
-		return p.matches(r.suiteName()) || p.matches(r.codename) || p.matches(r.release.version)
+		return p.matches(r.suiteName()) || p.matches(r.codename) || p.matches(r.version)
 	})
 }
 

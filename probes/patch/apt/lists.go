@@ -112,12 +112,12 @@ func (r *repository) addIndex(t *tracked, l *lists, component, architecture stri
 	} else if architecture == "all" || slices.ContainsFunc(r.indexes, func(i *index) bool { return i.component == component }) {
 		return // a flat repository has one index for all architectures
 	}
-	if architecture == "all" && !wanted && !r.release.all {
+	if architecture == "all" && !wanted && !r.all {
 		return
 	}
 	stored := l.locate(r.stored(name))
 	if stored == "" {
-		if r.release.packages[name] || r.release.packages["./"+name] {
+		if r.packages[name] || r.packages["./"+name] {
 			r.missing = append(r.missing, name)
 		}
 		return

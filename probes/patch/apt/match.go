@@ -2,6 +2,7 @@ package apt
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -149,12 +150,7 @@ func (t target) matchesVersion(v *ver) bool {
 	if t.kind == "version" {
 		return t.version.matches(v.version) || t.prefix != "" && hasPrefixFold(v.version, t.prefix)
 	}
-	for _, i := range v.indexes {
-		if t.matchesIndex(i) {
-			return true
-		}
-	}
-	return v == v.pkg.current && t.matchesStatus()
+	return slices.ContainsFunc(v.indexes, t.matchesIndex) || v == v.pkg.current && t.matchesStatus()
 }
 
 func hasPrefixFold(text, prefix string) bool {

@@ -35,6 +35,7 @@ type ver struct {
 	version string
 	indexes []*index // that list it
 	control
+	parsed relations
 }
 
 // A control holds what else the fields of a version say.
@@ -77,11 +78,7 @@ type packages struct {
 	byName map[string][]*pkg
 }
 
-// find returns the package of an architecture, if it is there.
-func (p *packages) find(name []byte, arch string) *pkg {
-	return ofArch(p.byName[string(name)], arch) // does not allocate
-}
-
+// ofArch returns the package of an architecture, if it is there.
 func ofArch(list []*pkg, arch string) *pkg {
 	for _, known := range list {
 		if known.arch == arch {

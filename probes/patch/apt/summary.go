@@ -79,6 +79,8 @@ func (v *view) update(p *pkg) (updates.Update, bool) {
 	default:
 		if why := v.phasedOut(candidate); why != "" {
 			u.State, u.Notes = updates.Phased, []string{why}
+		} else if v.plan.choice[p] != candidate {
+			u.State, u.Notes = updates.KeptBack, []string{v.plan.why[p]}
 		}
 	}
 	u.Candidate = candidate.version

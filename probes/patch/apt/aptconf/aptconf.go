@@ -23,11 +23,18 @@ func New() *Tree {
 	t := &Tree{}
 	for _, d := range [][2]string{
 		{"Dir", "/"},
-		{"Dir::State", "var/lib/apt"}, {"Dir::State::lists", "lists/"}, {"Dir::State::status", "/var/lib/dpkg/status"},
-		{"Dir::Etc", "etc/apt"}, {"Dir::Etc::main", "apt.conf"}, {"Dir::Etc::parts", "apt.conf.d"},
-		{"Dir::Etc::sourcelist", "sources.list"}, {"Dir::Etc::sourceparts", "sources.list.d"},
-		{"Dir::Etc::preferences", "preferences"}, {"Dir::Etc::preferencesparts", "preferences.d"},
-		{"Dir::Log", "var/log/apt"}, {"Dir::Log::History", "history.log"},
+		{"Dir::State", "var/lib/apt"},
+		{"Dir::State::lists", "lists/"},
+		{"Dir::State::status", "/var/lib/dpkg/status"},
+		{"Dir::Etc", "etc/apt"},
+		{"Dir::Etc::main", "apt.conf"},
+		{"Dir::Etc::parts", "apt.conf.d"},
+		{"Dir::Etc::sourcelist", "sources.list"},
+		{"Dir::Etc::sourceparts", "sources.list.d"},
+		{"Dir::Etc::preferences", "preferences"},
+		{"Dir::Etc::preferencesparts", "preferences.d"},
+		{"Dir::Log", "var/log/apt"},
+		{"Dir::Log::History", "history.log"},
 	} {
 		t.Set(d[0], d[1])
 	}
