@@ -183,6 +183,63 @@ func cases() map[string]struct{ fires, silent string } {
 				hygiene_port_attribution{how="none"} 2
 				hygiene_port_attribution{how="cgroup"} 1
 				hygiene_port_attribution{how="process"} 1`,
+		"HygienePatchSecurityOverdue": {
+			fires: `
+				hygiene_patch_deadline_timestamp_seconds{object="apt", class="security", advisory="unrated", owner="sre"} now
+				hygiene_patch_deadline_timestamp_seconds{object="apt", class="security", advisory="low", owner="sre"} now+1d
+				hygiene_patch_deadline_timestamp_seconds{object="dnf", class="security", advisory="moderate"} now-9d`,
+			silent: `
+				hygiene_patch_deadline_timestamp_seconds{object="apt", class="security", advisory="unrated", owner="sre"} now+1s
+				hygiene_patch_deadline_timestamp_seconds{object="apt", class="other", advisory="unrated", owner="sre"} now-1d`,
+		},
+		"HygienePatchSecurityOverdueCritical": {
+			fires: `
+				hygiene_patch_oldest_pending_timestamp_seconds{object="apt", class="security", advisory="unrated", owner="sre"} now-28d
+				hygiene_patch_deadline_timestamp_seconds{object="apt", class="security", advisory="unrated", owner="sre"} now-14d
+				hygiene_patch_oldest_pending_timestamp_seconds{object="dnf", class="security", advisory="critical"} now-3d
+				hygiene_patch_deadline_timestamp_seconds{object="dnf", class="security", advisory="critical"} now
+				hygiene_patch_oldest_pending_timestamp_seconds{object="dnf", class="security", advisory="important"} now-60d
+				hygiene_patch_deadline_timestamp_seconds{object="dnf", class="security", advisory="important"} now-53d`,
+			silent: `
+				hygiene_patch_oldest_pending_timestamp_seconds{object="apt", class="security", advisory="unrated", owner="sre"} now-27d
+				hygiene_patch_deadline_timestamp_seconds{object="apt", class="security", advisory="unrated", owner="sre"} now-13d
+				hygiene_patch_oldest_pending_timestamp_seconds{object="dnf", class="security", advisory="critical"} now-2d
+				hygiene_patch_deadline_timestamp_seconds{object="dnf", class="security", advisory="critical"} now+1d`,
+		},
+		"HygienePatchOtherOverdue": {
+			fires:  `hygiene_patch_deadline_timestamp_seconds{object="apt", class="other", advisory="unrated", owner="sre"} now`,
+			silent: `hygiene_patch_deadline_timestamp_seconds{object="apt", class="other", advisory="unrated", owner="sre"} now+1s`,
+		},
+		"HygienePatchSecurityHeld": {
+			fires: `
+				hygiene_patch_pending{object="apt", class="security", state="held", owner="sre"} 2
+				hygiene_patch_pending_info{object="apt", package="openssl", installed="1", candidate="2", class="security", advisory="unrated", state="held", owner="sre"} 1`,
+			silent: `
+				hygiene_patch_pending{object="apt", class="security", state="held", owner="sre"} 0
+				hygiene_patch_pending{object="apt", class="other", state="held", owner="sre"} 2`,
+		},
+		"HygienePatchNotEntitled": {
+			fires:  `hygiene_patch_pending{object="apt", class="security", state="not_entitled", owner="sre"} 2`,
+			silent: `hygiene_patch_pending{object="apt", class="security", state="not_entitled", owner="sre"} 0`,
+		},
+		"HygienePatchMetadataStale": {
+			fires:  `hygiene_patch_metadata_deadline_timestamp_seconds{object="apt/deb.debian.org/debian/bookworm", owner="sre"} now`,
+			silent: `hygiene_patch_metadata_deadline_timestamp_seconds{object="apt/deb.debian.org/debian/bookworm", owner="sre"} now+1s`,
+		},
+		"HygienePatchMetadataExpired": {
+			fires:  `hygiene_patch_metadata_valid_until_timestamp_seconds{object="apt/deb.debian.org/debian/bookworm", owner="sre"} now`,
+			silent: `hygiene_patch_metadata_valid_until_timestamp_seconds{object="apt/deb.debian.org/debian/bookworm", owner="sre"} now+1s`,
+		},
+		"HygienePatchAutomaticFailing": {
+			fires:  `hygiene_patch_automatic_deadline_timestamp_seconds{object="apt", owner="sre"} now`,
+			silent: `hygiene_patch_automatic_deadline_timestamp_seconds{object="apt", owner="sre"} now+1s`,
+		},
+		"HygienePatchSecurityUnknown": {
+			fires: `hygiene_patch_security_known{object="dnf", owner="sre"} 0`,
+			silent: `
+				hygiene_patch_security_known{object="apt", owner="sre"} 1
+				hygiene_patch_security_known{object="pacman", owner="sre"} 0
+				hygiene_patch_security_known{object="apk", owner="sre"} 0`,
 		},
 		"HygieneAgentProbeStale": {
 			fires: `

@@ -73,6 +73,13 @@ func (h *history) saw(t thing) time.Time {
 // not seen of it may still be there.
 func (h *history) doubt(manager string) { h.unsure[manager] = true }
 
+// notice records that the releases of an update are there.
+func (h *history) notice(m updates.Manager, u updates.Update) {
+	for _, r := range u.Releases {
+		h.saw(thing{"release", m.Name, u.Package, r.Version, r.Security})
+	}
+}
+
 // judge derives class, rating and age of an update from its releases, and from
 // those seen earlier that the candidate has superseded since: whoever lets
 // release after release go by has been without the first one all the time.

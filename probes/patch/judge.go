@@ -32,6 +32,9 @@ type update struct {
 func (p *probe) judge(read updates.Manager) manager {
 	m := manager{Manager: read}
 	for _, u := range read.Updates {
+		p.history.notice(read, u)
+	}
+	for _, u := range read.Updates {
 		m.judged = append(m.judged, p.history.judge(read, u))
 	}
 	slices.SortStableFunc(m.judged, func(a, b update) int {

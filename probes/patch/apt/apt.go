@@ -52,6 +52,7 @@ type view struct {
 	dpkg       database
 	native     string
 	foreign    []string
+	confBroken bool
 	incomplete []error
 
 	packages     *packages
@@ -67,7 +68,9 @@ type view struct {
 // installed.
 func look(ctx context.Context, t *tracked) (*view, error) {
 	v := &view{tracked: t, conf: aptconf.New()}
-	v.complain(v.readConf())
+	err := v.readConf()
+	v.confBroken = err != nil
+	v.complain(err)
 	v.dpkg.status = v.conf.File("Dir::State::status")
 	if err := v.dpkg.read(t); err != nil {
 		return nil, err
@@ -94,7 +97,7 @@ func look(ctx context.Context, t *tracked) (*view, error) {
 		return nil, err
 	}
 	v.plan = v.resolve()
-	v.manager = v.summarize()
+	v.manager = v.summarize(ctx)
 	return v, nil
 }
 
@@ -155,18 +158,11 @@ func (v *view) readRepositories() error {
 	s := &sources{native: v.native, foreign: v.foreign}
 	main := v.conf.File("Dir::Etc::sourcelist")
 	data, err := v.tracked.config(main)
-	if err == nil && strings.HasSuffix(main, ".sources") {
-		err = named(main, s.readStanzas(main, data))
-	} else if err == nil {
-		err = named(main, s.readLines(main, data))
+	if err == nil {
+		err = named(main, s.readFile(main, data))
 	}
 	v.complain(err)
-	v.complain(v.tracked.each(v.conf.File("Dir::Etc::sourceparts"), []string{".list", ".sources"}, func(name string, data []byte) error {
-		if path.Ext(name) == ".sources" {
-			return s.readStanzas(name, data)
-		}
-		return s.readLines(name, data)
-	}))
+	v.complain(v.tracked.each(v.conf.File("Dir::Etc::sourceparts"), []string{".list", ".sources"}, s.readFile))
 	l, err := openLists(v.tracked, v.conf.File("Dir::State::lists"))
 	if err != nil {
 		return err

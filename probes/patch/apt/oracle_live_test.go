@@ -3,6 +3,7 @@
 package apt
 
 import (
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 
 	"hygiene_exporter/probes/patch/apt/version"
 )
+
+var update = flag.Bool("update", false, "rewrite what apt said in the scenarios")
 
 // ask asks apt what it would do on a host. Without a root it is this one.
 func ask(t testing.TB, root string) []string {

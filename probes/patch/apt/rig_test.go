@@ -2,7 +2,6 @@ package apt
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,8 +15,6 @@ import (
 	"hygiene_exporter/probes/internal/rootfs"
 	"hygiene_exporter/probes/patch/updates"
 )
-
-var update = flag.Bool("update", false, "rewrite what apt said in the scenarios; only the live tests can")
 
 // A scenario is a host in short form, a txtar archive. The comment says what it
 // is about, and the files are:

@@ -166,6 +166,14 @@ func (s *sources) architectures(options map[string]string) (list []string, all b
 	return list, !slices.Contains(less, "all")
 }
 
+// readFile reads a file of either format.
+func (s *sources) readFile(name string, data []byte) error {
+	if strings.HasSuffix(name, ".sources") {
+		return s.readStanzas(name, data)
+	}
+	return s.readLines(name, data)
+}
+
 // readStanzas reads a file in the newer format, *.sources.
 func (s *sources) readStanzas(name string, data []byte) error {
 	var errs []error

@@ -2,6 +2,7 @@ package apt
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +14,7 @@ import (
 )
 
 // summarize fills in the model.
-func (v *view) summarize() updates.Manager {
+func (v *view) summarize(ctx context.Context) updates.Manager {
 	m := updates.Manager{
 		Name: Name, Compare: version.Compare,
 		Installed: v.describe, Packages: v.names,
@@ -38,6 +39,11 @@ func (v *view) summarize() updates.Manager {
 			m.Updates = append(m.Updates, u)
 		}
 	}
+	m.Updates = append(m.Updates, v.notEntitled(ctx)...)
+	var note string
+	m.LastUpgrade, note = v.lastUpgrade()
+	m.Notes = append(m.Notes, note)
+	m.Automatic = v.automatic()
 	m.Incomplete = v.incomplete
 	return m
 }
