@@ -183,6 +183,7 @@ func cases() map[string]struct{ fires, silent string } {
 				hygiene_port_attribution{how="none"} 2
 				hygiene_port_attribution{how="cgroup"} 1
 				hygiene_port_attribution{how="process"} 1`,
+		},
 		"HygienePatchSecurityOverdue": {
 			fires: `
 				hygiene_patch_deadline_timestamp_seconds{object="apt", class="security", advisory="unrated", owner="sre"} now

@@ -173,3 +173,6 @@ func compare(said, got []string) string {
 	}
 	return cmp.Diff(want, append([]string(nil), got...))
 }
+
+// parseScenario makes a scenario of a text.
+func parseScenario(text string) scenario { return scenario{"", txtar.Parse([]byte(text))} }
