@@ -52,7 +52,11 @@ func (p *probe) addRepository(result *probes.Result, object string, r updates.Re
 		from = first
 	}
 	result.AddTime(lastRefresh, r.Refreshed, object, owner)
-	result.AddTime(refreshDeadline, from.Add(time.Duration(p.config.Deadlines.Metadata)), object, owner)
+	if r.Traceless {
+		result.Observe(object)
+	} else {
+		result.AddTime(refreshDeadline, from.Add(time.Duration(p.config.Deadlines.Metadata)), object, owner)
+	}
 	result.AddTime(validUntil, r.ValidUntil, object, owner)
 	result.AddTime(published, r.Published, object, owner)
 	if r.Err != nil {

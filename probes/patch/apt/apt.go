@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/internal/rootfs"
@@ -170,7 +171,32 @@ func (v *view) readRepositories() error {
 	for _, source := range s.list {
 		v.repositories = append(v.repositories, l.repository(v.tracked, source))
 	}
+	v.guessRefreshes()
 	return nil
+}
+
+// guessRefreshes says of repositories of which apt leaves no trace that they
+// were refreshed when the others were, for apt refreshes all of them at once.
+func (v *view) guessRefreshes() {
+	stamp := path.Join(v.conf.File("Dir::State"), "periodic/update-success-stamp") // there with update-notifier
+	v.tracked.note(stamp)
+	var newest time.Time
+	if info, err := v.tracked.files.Stat(stamp); err == nil {
+		newest = info.ModTime()
+	}
+	for _, r := range v.repositories {
+		if !r.unsigned && r.refreshed.After(newest) {
+			newest = r.refreshed
+		}
+	}
+	for _, r := range v.repositories {
+		if r.unsigned {
+			r.traceless = newest.IsZero()
+			if newest.After(r.refreshed) {
+				r.refreshed = newest
+			}
+		}
+	}
 }
 
 func (v *view) indexes() []*index {

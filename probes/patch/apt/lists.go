@@ -52,6 +52,7 @@ func (l *lists) repository(t *tracked, s *source) *repository {
 	r := &repository{source: s}
 	for _, name := range []string{"InRelease", "Release"} {
 		if r.releaseFile = l.locate(s.stored(name)); r.releaseFile != "" {
+			r.unsigned = name == "Release" && !l.files[s.stored("Release.gpg")] || s.local()
 			break
 		}
 	}
@@ -79,6 +80,11 @@ func (l *lists) repository(t *tracked, s *source) *repository {
 
 // medium reports whether the source is a disc, which nothing refreshes.
 func (s source) medium() bool { return strings.HasPrefix(s.uri, "cdrom:") }
+
+// local reports whether the source is on this host, where apt fetches nothing.
+func (s source) local() bool {
+	return strings.HasPrefix(s.uri, "file:") || strings.HasPrefix(s.uri, "copy:")
+}
 
 // readRelease reads the release file, and when apt last touched it: it sets the
 // modification time to that of the server, so only the change time of the inode

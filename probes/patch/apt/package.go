@@ -65,6 +65,8 @@ type repository struct {
 	release
 	releaseFile string    // empty without one
 	refreshed   time.Time // when apt last knew that it is current
+	unsigned    bool      // without a signature, apt leaves no trace of finding it unchanged
+	traceless   bool      // and nothing else tells when apt last looked
 	modified    time.Time // of the release file, as the server has it
 	indexes     []*index
 	missing     []string // indexes that should be there and are not

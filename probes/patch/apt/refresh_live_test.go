@@ -24,6 +24,7 @@ import (
 type mirror struct {
 	*httptest.Server
 	files  map[string][]byte
+	key    string // the file of the key that signs it
 	since  time.Time
 	broken atomic.Bool
 }
@@ -35,10 +36,14 @@ func newMirror(t *testing.T, suite, extension string) *mirror {
 	index := compress(t, extension, text)
 	m := &mirror{since: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)}
 	release := fmt.Sprintf("Origin: Test\nSuite: %s\nCodename: %s\nDate: Sun, 01 Mar 2026 10:00:00 UTC\nValid-Until: Sun, 01 Mar 2099 10:00:00 UTC\nArchitectures: amd64\nComponents: main\nSHA256:\n", suite, suite)
-	sum := func(data []byte, name string) string { return fmt.Sprintf(" %x %d %s\n", sha256.Sum256(data), len(data), name) }
+	sum := func(data []byte, name string) string {
+		return fmt.Sprintf(" %x %d %s\n", sha256.Sum256(data), len(data), name)
+	}
 	release += sum([]byte(text), "main/binary-amd64/Packages") + sum(index, "main/binary-amd64/Packages"+extension)
 	dir := "/dists/" + suite + "/"
-	m.files = map[string][]byte{dir + "Release": []byte(release), dir + "main/binary-amd64/Packages" + extension: index}
+	var signed []byte
+	signed, m.key = sign(t, release)
+	m.files = map[string][]byte{dir + "InRelease": signed, dir + "main/binary-amd64/Packages" + extension: index}
 	m.Server = httptest.NewServer(http.HandlerFunc(m.serve))
 	t.Cleanup(m.Close)
 	return m
@@ -58,6 +63,11 @@ func (m *mirror) serve(w http.ResponseWriter, r *http.Request) {
 	w.Write(data)
 }
 
+// line is the entry of the mirror in the sources.
+func (m *mirror) line(suite string) string {
+	return fmt.Sprintf("deb [signed-by=%s] %s %s main\n", m.key, m.URL, suite)
+}
+
 // compress has the program of a format compress a text.
 func compress(t *testing.T, extension, text string) []byte {
 	t.Helper()
@@ -74,6 +84,29 @@ func compress(t *testing.T, extension, text string) []byte {
 		t.Fatal(program, err)
 	}
 	return out
+}
+
+// sign signs a text with a new key, and returns where the key is.
+func sign(t *testing.T, text string) (signed []byte, key string) {
+	t.Helper()
+	home := t.TempDir()
+	gpg := func(input string, args ...string) []byte {
+		command := exec.CommandContext(t.Context(), "gpg", append([]string{"--homedir", home, "--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback"}, args...)...)
+		command.Stdin = strings.NewReader(input)
+		out, err := command.Output()
+		if err != nil {
+			t.Fatal("gpg", args, err)
+		}
+		return out
+	}
+	gpg("", "--quick-gen-key", "test@example.org", "ed25519", "sign", "never")
+	signed = gpg(text, "--clearsign")
+	key = filepath.Join(home, "key.gpg")
+	if err := os.WriteFile(key, gpg("", "--export"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run()
+	return signed, key
 }
 
 // aptGet runs apt-get on a root.
@@ -112,7 +145,7 @@ func TestLiveEveryCompressionThatAptStores(t *testing.T) {
 		t.Run("Packages"+extension, func(t *testing.T) {
 			m := newMirror(t, "stable", extension)
 			root := parseScenario(oneInstalled).build(t)
-			write(t, root, "etc/apt/sources.list", "deb [trusted=yes] "+m.URL+" stable main\n")
+			write(t, root, "etc/apt/sources.list", m.line("stable"))
 			if extension != "" {
 				write(t, root, "etc/apt/apt.conf.d/50x", fmt.Sprintf("Acquire::GzipIndexes \"true\";\nAcquire::IndexTargets::deb::Packages::KeepCompressedAs %q;\n", extension[1:]))
 			}
@@ -138,10 +171,12 @@ func TestLiveEveryCompressionThatAptStores(t *testing.T) {
 func TestLiveRefreshes(t *testing.T) {
 	good, bad := newMirror(t, "good", ".gz"), newMirror(t, "bad", ".gz")
 	root := parseScenario(oneInstalled).build(t)
-	write(t, root, "etc/apt/sources.list", "deb [trusted=yes] "+good.URL+" good main\ndeb [trusted=yes] "+bad.URL+" bad main\n")
+	write(t, root, "etc/apt/sources.list", good.line("good")+bad.line("bad"))
 	aptGet(t, root, "update")
 	first := read(t, root)
-	age := func(which string, m updates.Manager) time.Duration { return time.Since(repositoryOf(t, m, which).Refreshed) }
+	age := func(which string, m updates.Manager) time.Duration {
+		return time.Since(repositoryOf(t, m, which).Refreshed)
+	}
 	for _, which := range []string{"good", "bad"} {
 		r := repositoryOf(t, first, which)
 		if age(which, first) > time.Minute || r.ValidUntil.Year() != 2099 || r.Published.Year() != 2026 || r.Err != nil {

@@ -28,30 +28,36 @@ func TestSources(t *testing.T) {
 	}{
 		"a line": {
 			"a.list", "deb http://a.example/debian stable main contrib # comment\n# deb http://x y z\ndeb-src http://a.example/debian stable main\n",
-			[]string{"http://a.example/debian/ stable main[amd64,i386] contrib[amd64,i386]"}, "",
+			[]string{"http://a.example/debian/ stable main[amd64,i386] contrib[amd64,i386]"},
+			"",
 		},
 		"options, with and without spaces": {
 			"a.list", "deb [arch=amd64 signed-by=/x] http://a s m\ndeb [ arch-=i386 trusted=yes ] http://b s m\ndeb [arch+=arm64] http://c s m\n",
-			[]string{"http://a/ s m[amd64]", "http://b/ s m[amd64]", "http://c/ s m[amd64,i386,arm64]"}, "",
+			[]string{"http://a/ s m[amd64]", "http://b/ s m[amd64]", "http://c/ s m[amd64,i386,arm64]"},
+			"",
 		},
 		"a flat repository": {"a.list", "deb http://a/x ./\ndeb file:/srv/repo /\n", []string{"http://a/x/ ./ [amd64,i386]", "file:/srv/repo/ / [amd64,i386]"}, ""},
 		"a disc with spaces in its name": {
 			"a.list", "deb cdrom:[Debian 12 _Bookworm_ - amd64]/ bookworm main\n",
-			[]string{"cdrom:[Debian 12 _Bookworm_ - amd64]/ bookworm main[amd64,i386]"}, "",
+			[]string{"cdrom:[Debian 12 _Bookworm_ - amd64]/ bookworm main[amd64,i386]"},
+			"",
 		},
 		"the architecture in a suite": {"a.list", "deb http://a/$(ARCH) x/$(ARCH)/\n", []string{"http://a/amd64/ x/amd64/ [amd64,i386]"}, ""},
 		"stanzas": {
 			"a.sources", "Types: deb deb-src\nURIs: http://a http://b/\nSuites: s s-updates\nComponents: main\nArchitectures: amd64\n\nEnabled: no\nTypes: deb\nURIs: http://c\nSuites: s\nComponents: main\n\n# comment\nTypes: deb-src\nURIs: http://d\nSuites: s\nComponents: main\n",
-			[]string{"http://a/ s main[amd64]", "http://a/ s-updates main[amd64]", "http://b/ s main[amd64]", "http://b/ s-updates main[amd64]"}, "",
+			[]string{"http://a/ s main[amd64]", "http://a/ s-updates main[amd64]", "http://b/ s main[amd64]", "http://b/ s-updates main[amd64]"},
+			"",
 		},
 		"a key inside": {
 			"a.sources", "Types: deb\nURIs: http://a\nSuites: s\nComponents: main\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc\n -----END PGP PUBLIC KEY BLOCK-----\n",
-			[]string{"http://a/ s main[amd64,i386]"}, "",
+			[]string{"http://a/ s main[amd64,i386]"},
+			"",
 		},
 		"the same suite from two entries": {"a.list", "deb http://a s main\ndeb http://a/ s contrib\n", []string{"http://a/ s main[amd64,i386] contrib[amd64,i386]"}, ""},
 		"a bad line does not hide others": {
 			"a.list", "deb http://a\ndeb http://b s main\nrpm http://c s main\n",
-			[]string{"http://b/ s main[amd64,i386]"}, "line 1: an address or a suite is missing\nline 3: \"rpm\" is no type of source",
+			[]string{"http://b/ s main[amd64,i386]"},
+			"line 1: an address or a suite is missing\nline 3: \"rpm\" is no type of source",
 		},
 		"a password is not shown in errors": {"a.list", "deb nothing s main\ndeb [x http://u:p@a s\n", nil, "line 1: \"nothing/\" is no address\nline 2: the options are not closed"},
 		"an entry without an address":       {"a.sources", "Types: deb\nSuites: s\nComponents: main\n", nil, "entry 1: an address or a suite is missing"},

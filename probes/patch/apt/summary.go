@@ -50,11 +50,14 @@ func (v *view) summarize(ctx context.Context) updates.Manager {
 
 // summarize describes how fresh a repository is.
 func (r *repository) summarize() updates.Repository {
-	u := updates.Repository{Name: r.object(), Refreshed: r.refreshed, Published: r.date, ValidUntil: r.validUntil}
+	u := updates.Repository{Name: r.object(), Refreshed: r.refreshed, Published: r.date, ValidUntil: r.validUntil, Traceless: r.traceless}
 	note := func(format string, args ...any) { u.Notes = append(u.Notes, fmt.Sprintf(format, args...)) }
 	note("configured   %s", r.place)
 	if r.releaseFile != "" {
 		note("release      %s: origin %q, label %q, suite %q, codename %q", r.releaseFile, r.origin, r.label, r.suiteName(), r.codename)
+	}
+	if r.unsigned {
+		note("refreshes    apt leaves no trace of refreshing what is not signed or is on this host; the time is that of the others")
 	}
 	if r.security() {
 		note("security     what it publishes counts as security updates")

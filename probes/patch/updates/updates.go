@@ -52,6 +52,7 @@ type Manager struct {
 type Repository struct {
 	Name       string    // stable, without credentials, such as "deb.debian.org/debian/bookworm"
 	Refreshed  time.Time // last successful refresh, also one that found nothing new; zero if never or unknown
+	Traceless  bool      // whether a refresh may leave no trace, so that Refreshed is at best a guess and nothing is due
 	Published  time.Time // when the publisher made the metadata; zero if it does not say
 	ValidUntil time.Time // when the publisher says that it must not be used any more
 	Err        error     // why its metadata could not be read; a fault of the repository
