@@ -34,8 +34,16 @@ func TestLiveFilesOfZckAreRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, options := range [][]string{
-			nil, {"-u"}, {"--compression-format=none"}, {"-s", "<package "}, {"-D", dictionary}, {"-D", dictionary, "-u"},
-			{"-h", "sha256"}, {"-h", "sha512"}, {"-h", "sha512_128"}, {"-m", "-s", "<package "},
+			nil,
+			{"-u"},
+			{"--compression-format=none"},
+			{"-s", "<package "},
+			{"-D", dictionary},
+			{"-D", dictionary, "-u"},
+			{"-h", "sha256"},
+			{"-h", "sha512"},
+			{"-h", "sha512_128"},
+			{"-m", "-s", "<package "},
 		} {
 			path := fmt.Sprintf("%s.%d.zck", source, i)
 			if out, err := exec.CommandContext(t.Context(), "zck", append(options, "-o", path, source)...).CombinedOutput(); err != nil {
