@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -26,7 +29,12 @@ func (c *explainCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
 }
 
 func (c *explainCommand) run(ctx context.Context, e *environment) error {
-	l, err := newLook(e, []string{c.probe})
+	memory, err := e.copyState(c.probe)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(memory) }() // a copy, in the directory for such things
+	l, err := newLookFrom(e, []string{c.probe}, memory)
 	if err != nil {
 		return err
 	}
@@ -53,6 +61,26 @@ func (c *explainCommand) run(ctx context.Context, e *environment) error {
 		return err
 	}
 	return l.explain(ctx, e, result, object)
+}
+
+// copyState copies what a probe of the running agent remembers into a directory
+// of its own, so that an explanation can say since when. What cannot be read is
+// not known.
+func (e *environment) copyState(probe string) (string, error) {
+	copied, err := os.MkdirTemp("", "hygiene_exporter")
+	if err != nil || e.stateDir() == "" {
+		return copied, err
+	}
+	for _, name := range []string{probe + ".json", probe + ".previous.json"} {
+		data, err := os.ReadFile(filepath.Join(e.stateDir(), filepath.Base(name)))
+		if err != nil {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(copied, filepath.Base(name)), data, 0o600); err != nil {
+			return copied, errors.Join(err, os.RemoveAll(copied))
+		}
+	}
+	return copied, nil
 }
 
 // known lists everything that a report speaks of.

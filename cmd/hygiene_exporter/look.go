@@ -25,8 +25,13 @@ type look struct {
 	chosen    []string // names of probes; empty means all
 }
 
-// newLook prepares a look at the chosen probes, or at all without any.
-func newLook(e *environment, chosen []string) (*look, error) {
+// newLook prepares a look at the chosen probes, or at all without any, which
+// knows nothing of what was seen before.
+func newLook(e *environment, chosen []string) (*look, error) { return newLookFrom(e, chosen, "") }
+
+// newLookFrom is like newLook for probes that remember what a state directory
+// says. They write there too, so it must be a copy.
+func newLookFrom(e *environment, chosen []string, stateDir string) (*look, error) {
 	c, err := e.loadConfig()
 	if err != nil {
 		return nil, err
@@ -35,7 +40,7 @@ func newLook(e *environment, chosen []string) (*look, error) {
 	if err != nil {
 		return nil, c.Locate(err)
 	}
-	hosts, err := e.dryHost(c)
+	hosts, err := e.hosts(c, stateDir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

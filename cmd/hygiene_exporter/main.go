@@ -29,7 +29,7 @@ type command interface {
 func commands() []command {
 	return []command{
 		&serveCommand{}, &checkCommand{}, &explainCommand{},
-		&problemsCommand{}, &problemTestCommand{}, &ackCommand{}, &unackCommand{},
+		&portLearnCommand{}, &problemsCommand{}, &problemTestCommand{}, &ackCommand{}, &unackCommand{},
 		&baselineShowCommand{}, &baselineAcceptCommand{},
 		&configCheckCommand{}, &configShowCommand{}, &configExampleCommand{},
 		&rulesCommand{}, &alertmanagerCommand{}, &alertmanagerCheckCommand{}, &alertmanagerExampleCommand{},

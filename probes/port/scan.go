@@ -137,6 +137,9 @@ func (p *probe) scanSpace(ctx context.Context, s *scan, space *space, now time.T
 	defer view.Close()
 	first := len(s.sockets)
 	for _, protocol := range listeners.Protocols() {
+		if protocol == listeners.Vsock && space.name != "" {
+			continue // there is one for the whole host
+		}
 		list, err := view.List(ctx, protocol)
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -104,9 +104,10 @@ func New(files *rootfs.FS, netlink probes.Netlink) *Source {
 // A View looks into one network namespace. It must be closed.
 type View struct {
 	source *Source
-	proc   string   // directory of the tables, such as /proc/net
-	file   *os.File // the namespace, nil for the agent's own
-	closed error    // why the namespace cannot be entered
+	proc   string         // directory of the tables, such as /proc/net
+	file   *os.File       // the namespace, nil for the agent's own
+	closed error          // why the namespace cannot be entered
+	counts map[string]int // sockets by protocol, nil as long as nobody asked
 }
 
 // Own returns the view of the network namespace that the agent lives in.
@@ -144,6 +145,9 @@ func (v *View) Entered() error { return v.closed }
 // List returns the listeners of one protocol. It returns ErrAbsent if there can
 // be none. With any other error, the listeners are those that could be read.
 func (v *View) List(ctx context.Context, protocol Protocol) ([]Listener, error) {
+	if known, some := v.used(protocol); known && !some {
+		return nil, nil
+	}
 	asked, err := v.ask(ctx, protocol)
 	if err == nil && (len(asked) > 0 || certain(protocol)) {
 		return asked, nil

@@ -87,6 +87,42 @@ func (v *View) read(protocol Protocol) ([]Listener, error) {
 	return list, errors.Join(errs...)
 }
 
+// used reports whether there are any sockets of a protocol that is seldom used,
+// by the count that the kernel keeps for each namespace. Its tables are cheap to
+// fill and expensive to look through.
+func (v *View) used(protocol Protocol) (known, some bool) {
+	names := map[Protocol][]string{
+		UDPLite: {"UDP-Lite", "UDPLITEv6"}, Raw: {"RAW", "RAWv6"}, SCTP: {"SCTP", "SCTPv6"},
+	}[protocol]
+	if v.counts == nil {
+		v.counts = map[string]int{}
+		if data, err := v.source.files.ReadFile(v.proc+"/protocols", 1<<20); err == nil && v.proc != "" {
+			v.counts = protocolCounts(data)
+		}
+	}
+	for _, name := range names {
+		count, has := v.counts[name]
+		known, some = known || has, some || has && count != 0
+	}
+	return known, some
+}
+
+// protocolCounts reads how many sockets each protocol has from
+// /proc/net/protocols. Where the kernel does not count, it prints -1.
+func protocolCounts(data []byte) map[string]int {
+	counts := map[string]int{}
+	for line := range bytes.Lines(data) {
+		f := bytes.Fields(line)
+		if len(f) < 3 {
+			continue
+		}
+		if count, err := strconv.Atoi(string(f[2])); err == nil {
+			counts[string(f[0])] = count
+		}
+	}
+	return counts
+}
+
 // absent returns what it means that no table of a protocol is there.
 func (v *View) absent() error {
 	if _, err := v.source.files.Stat(v.proc + "/protocols"); err != nil {
