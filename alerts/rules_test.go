@@ -231,6 +231,10 @@ func cases() map[string]struct{ fires, silent string } {
 			fires:  `hygiene_patch_metadata_valid_until_timestamp_seconds{object="apt/deb.debian.org/debian/bookworm", owner="sre"} now`,
 			silent: `hygiene_patch_metadata_valid_until_timestamp_seconds{object="apt/deb.debian.org/debian/bookworm", owner="sre"} now+1s`,
 		},
+		"HygienePatchMetadataFrozen": {
+			fires:  `hygiene_patch_metadata_published_deadline_timestamp_seconds{object="apt/archive.ubuntu.com/ubuntu/noble-security", owner="sre"} now`,
+			silent: `hygiene_patch_metadata_published_deadline_timestamp_seconds{object="apt/archive.ubuntu.com/ubuntu/noble-security", owner="sre"} now+1s`,
+		},
 		"HygienePatchAutomaticFailing": {
 			fires:  `hygiene_patch_automatic_deadline_timestamp_seconds{object="apt", owner="sre"} now`,
 			silent: `hygiene_patch_automatic_deadline_timestamp_seconds{object="apt", owner="sre"} now+1s`,

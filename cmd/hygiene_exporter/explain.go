@@ -150,10 +150,11 @@ func (l *look) explain(ctx context.Context, e *environment, result judged, objec
 		}
 		fmt.Fprintf(e.stdout, "%s\n", text)
 	}
-	fmt.Fprintln(e.stdout, "Facts:")
+	header := "Facts:\n"
 	for _, sample := range result.Snapshot.Reports[entry.Spec.Name].Samples {
 		if sample.Object() == object || slices.Contains(sample.Labels, object) {
-			fmt.Fprintf(e.stdout, "  %s\n", factLine(sample))
+			fmt.Fprintf(e.stdout, "%s  %s\n", header, factLine(sample))
+			header = ""
 		}
 	}
 	for _, u := range result.Unknown {

@@ -32,6 +32,8 @@ type Deadlines struct {
 	Other probes.Duration `yaml:"other"`
 	// From one refresh of the metadata of a repository to the next.
 	Metadata probes.Duration `yaml:"metadata"`
+	// From one publication of an archive of security updates to the next; an older one is frozen.
+	Published probes.Duration `yaml:"published"`
 	// From one success of the automatic installation to the next, where there is one.
 	Automatic probes.Duration `yaml:"automatic"`
 }
@@ -40,7 +42,7 @@ func defaultConfig() *Config {
 	days := func(n int) probes.Duration { return probes.Duration(time.Duration(n) * day) }
 	return &Config{
 		Settings:  probes.DefaultSettings(15 * time.Minute),
-		Deadlines: Deadlines{Critical: days(3), Important: days(7), Security: days(14), Other: days(60), Metadata: days(7), Automatic: days(7)},
+		Deadlines: Deadlines{Critical: days(3), Important: days(7), Security: days(14), Other: days(60), Metadata: days(7), Published: days(30), Automatic: days(7)},
 		Listed:    50,
 	}
 }
@@ -65,6 +67,7 @@ func (d Deadlines) validate() error {
 		{"security", d.Security},
 		{"other", d.Other},
 		{"metadata", d.Metadata},
+		{"published", d.Published},
 		{"automatic", d.Automatic},
 	} {
 		if limit.value <= 0 {

@@ -59,6 +59,9 @@ func (p *probe) addRepository(result *probes.Result, object string, r updates.Re
 	}
 	result.AddTime(validUntil, r.ValidUntil, object, owner)
 	result.AddTime(published, r.Published, object, owner)
+	if r.Archive && !r.Published.IsZero() {
+		result.AddTime(publishedDeadline, r.Published.Add(time.Duration(p.config.Deadlines.Published)), object, owner)
+	}
 	if r.Err != nil {
 		result.Fault(object, r.Err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +20,21 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	probetest.Run(t, Spec(), probetest.Options{})
+	probetest.Run(t, Spec(), probetest.Options{Prepare: func(root string) error {
+		const lists = "var/lib/apt/lists/a.example_dists_s-security_"
+		for name, text := range map[string]string{
+			"var/lib/dpkg/status":                "Package: a\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n",
+			"etc/apt/sources.list":               "deb http://a.example s-security main\ndeb http://b.example s main\n",
+			lists + "Release":                    "Suite: s-security\nDate: Sat, 11 Jul 2026 10:16:37 UTC\n",
+			lists + "main_binary-amd64_Packages": "Package: a\nArchitecture: amd64\nVersion: 2\n",
+		} {
+			path := filepath.Join(root, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}})
 }
 
 // fake is a package manager that says what the test wants.

@@ -39,16 +39,17 @@ var (
 		},
 		Values: map[string][]string{"class": updates.Classes(), "advisory": updates.Advisories(), "state": updates.States()},
 	}
-	securityKnown   = perObject("security_known", "Whether the metadata tells security updates from others, 0 or 1.")
-	busy            = perObject("busy", "Whether the package manager is at work now, from its locks and journals, 0 or 1.")
-	lastRefresh     = perObject("metadata_last_refresh_timestamp_seconds", "When the metadata of the repository was last refreshed with success, from the change times of its files.")
-	refreshDeadline = perObject("metadata_deadline_timestamp_seconds", "By when the metadata must be refreshed again: the last refresh, or when the repository was first seen, and the deadline of the configuration.")
-	validUntil      = perObject("metadata_valid_until_timestamp_seconds", "Until when the publisher lets the metadata be used, from the metadata.")
-	published       = perObject("metadata_published_timestamp_seconds", "When the publisher made the metadata, from the metadata.")
-	lastUpgrade     = perObject("last_upgrade_timestamp_seconds", "When packages were last upgraded, from the logs of the package manager.")
-	automatic       = perObject("automatic_enabled", "Whether the host is set up to install updates by itself, 0 or 1, from the configuration of the package manager.")
-	automaticLast   = perObject("automatic_last_success_timestamp_seconds", "When the automatic installation last succeeded, from its stamps and logs.")
-	automaticDue    = perObject("automatic_deadline_timestamp_seconds", "By when the automatic installation must succeed again: the last success, or when it was first seen, and the deadline of the configuration.")
+	securityKnown     = perObject("security_known", "Whether the metadata tells security updates from others, 0 or 1.")
+	busy              = perObject("busy", "Whether the package manager is at work now, from its locks and journals, 0 or 1.")
+	lastRefresh       = perObject("metadata_last_refresh_timestamp_seconds", "When the metadata of the repository was last refreshed with success, from the change times of its files.")
+	refreshDeadline   = perObject("metadata_deadline_timestamp_seconds", "By when the metadata must be refreshed again: the last refresh, or when the repository was first seen, and the deadline of the configuration.")
+	validUntil        = perObject("metadata_valid_until_timestamp_seconds", "Until when the publisher lets the metadata be used, from the metadata.")
+	published         = perObject("metadata_published_timestamp_seconds", "When the publisher made the metadata, from the metadata.")
+	publishedDeadline = perObject("metadata_published_deadline_timestamp_seconds", "By when an archive of security updates must be published anew: the last publication and the deadline of the configuration.")
+	lastUpgrade       = perObject("last_upgrade_timestamp_seconds", "When packages were last upgraded, from the logs of the package manager.")
+	automatic         = perObject("automatic_enabled", "Whether the host is set up to install updates by itself, 0 or 1, from the configuration of the package manager.")
+	automaticLast     = perObject("automatic_last_success_timestamp_seconds", "When the automatic installation last succeeded, from its stamps and logs.")
+	automaticDue      = perObject("automatic_deadline_timestamp_seconds", "By when the automatic installation must succeed again: the last success, or when it was first seen, and the deadline of the configuration.")
 )
 
 // perObject declares a metric with one value for each object.
@@ -63,7 +64,7 @@ func Spec() probes.Spec {
 		Summary: "Patches: pending updates and since when they have been available, the freshness of the metadata, automatic updates.",
 		Metrics: slices.Concat([]*probes.Metric{
 			pending, oldestPending, deadline, pendingInfo, securityKnown, busy,
-			lastRefresh, refreshDeadline, validUntil, published, lastUpgrade,
+			lastRefresh, refreshDeadline, validUntil, published, publishedDeadline, lastUpgrade,
 			automatic, automaticLast, automaticDue,
 		}),
 		Config: func() probes.Config { return defaultConfig() },

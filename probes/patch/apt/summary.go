@@ -50,7 +50,7 @@ func (v *view) summarize(ctx context.Context) updates.Manager {
 
 // summarize describes how fresh a repository is.
 func (r *repository) summarize() updates.Repository {
-	u := updates.Repository{Name: r.object(), Refreshed: r.refreshed, Published: r.date, ValidUntil: r.validUntil, Traceless: r.traceless}
+	u := updates.Repository{Name: r.object(), Refreshed: r.refreshed, Published: r.date, ValidUntil: r.validUntil, Traceless: r.traceless, Archive: r.security()}
 	note := func(format string, args ...any) { u.Notes = append(u.Notes, fmt.Sprintf(format, args...)) }
 	note("configured   %s", r.place)
 	if r.releaseFile != "" {

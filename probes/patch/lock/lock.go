@@ -3,8 +3,6 @@
 package lock
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,8 +34,8 @@ func Held(files *rootfs.FS, path string) updates.Truth {
 	if listed == updates.Yes {
 		return listed
 	}
-	// /proc/locks shows another device for files of btrfs and overlay; asking
-	// for the holder of a lock of the POSIX kind works everywhere.
+	// Asking for the holder of a lock of the POSIX kind works everywhere, for
+	// those who may read the file.
 	if asked := ask(files, path); asked != updates.Unknown {
 		return asked
 	}
@@ -65,17 +63,26 @@ func inProc(files *rootfs.FS, stat *syscall.Stat_t) updates.Truth {
 	if err != nil {
 		return updates.Unknown
 	}
-	want := fmt.Sprintf("%02x:%02x:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev), stat.Ino)
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		for i, field := range fields {
-			if field == want && i > 0 && fields[1] != "->" {
-				return updates.Yes
-			}
+	return updates.TruthOf(listed(string(data), stat.Dev, stat.Ino))
+}
+
+// listed looks for an inode of a device in the list. A file system of several
+// devices, such as btrfs or an overlay, has another device for stat than in the
+// list, so that there the inode must do.
+func listed(table string, device, inode uint64) bool {
+	number := strconv.FormatUint(inode, 10)
+	want := fmt.Sprintf("%02x:%02x:%s", unix.Major(device), unix.Minor(device), number)
+	for line := range strings.Lines(table) {
+		fields := strings.Fields(line)
+		if len(fields) < 8 || fields[1] == "->" {
+			continue // one who waits holds nothing
+		}
+		place := fields[5]
+		if place == want || unix.Major(device) == 0 && strings.HasSuffix(place, ":"+number) {
+			return true
 		}
 	}
-	return updates.No
+	return false
 }
 
 // Alive tells whether the process that a file names by its number is there. A

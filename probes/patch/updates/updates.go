@@ -55,6 +55,7 @@ type Repository struct {
 	Traceless  bool      // whether a refresh may leave no trace, so that Refreshed is at best a guess and nothing is due
 	Published  time.Time // when the publisher made the metadata; zero if it does not say
 	ValidUntil time.Time // when the publisher says that it must not be used any more
+	Archive    bool      // whether it is an archive of security updates, which is published often as long as anybody maintains it
 	Err        error     // why its metadata could not be read; a fault of the repository
 	Notes      []string  // lines for explain
 }

@@ -1,4 +1,4 @@
-package filelock
+package lock
 
 import (
 	"bufio"
@@ -11,12 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hygiene_exporter/probes/internal/rootfs"
+	"hygiene_exporter/probes/patch/updates"
 )
 
 // TestMain is also the other process, which locks the file it is told and waits
 // for the end of its input.
 func TestMain(m *testing.M) {
-	path := os.Getenv("FILELOCK_PATH")
+	path := os.Getenv("LOCK_PATH")
 	if path == "" {
 		os.Exit(m.Run())
 	}
@@ -40,20 +41,20 @@ func TestHeld(t *testing.T) {
 	}
 	path := filepath.Join(root, "lock")
 	files := rootfs.New(rootfs.Paths{Root: root, Proc: "/proc"})
-	expect := func(when string, held, known bool) {
+	expect := func(when string, want updates.Truth) {
 		t.Helper()
-		if h, k := Held(files, "/lock"); h != held || k != known {
-			t.Errorf("%s: held %v, known %v", when, h, k)
+		if got := Held(files, "/lock"); got != want {
+			t.Errorf("%s: %v, want %v", when, got, want)
 		}
 	}
-	expect("without a file", false, true)
+	expect("without a file", updates.No)
 	if err := os.WriteFile(path, nil, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	expect("without a lock", false, true)
+	expect("without a lock", updates.No)
 
 	other := exec.CommandContext(t.Context(), os.Args[0])
-	other.Env = append(os.Environ(), "FILELOCK_PATH="+path)
+	other.Env = append(os.Environ(), "LOCK_PATH="+path)
 	input, err := other.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -68,14 +69,14 @@ func TestHeld(t *testing.T) {
 	if line, err := bufio.NewReader(output).ReadString('\n'); err != nil || line != "locked\n" {
 		t.Fatal(line, err)
 	}
-	expect("while another process has it", true, true)
-	unprivileged(t, func() { expect("without the right to open it", true, true) })
+	expect("while another process has it", updates.Yes)
+	unprivileged(t, func() { expect("without the right to open it", updates.Yes) })
 	input.Close()
 	if err := other.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	expect("afterwards", false, true)
-	unprivileged(t, func() { expect("afterwards, without the right to open it", false, true) })
+	expect("afterwards", updates.No)
+	unprivileged(t, func() { expect("afterwards, without the right to open it", updates.No) })
 }
 
 // unprivileged runs a function without the rights of root over files.
@@ -112,10 +113,10 @@ func TestTable(t *testing.T) {
 		{0xfd, 0, 2531452, true},
 		{0xfd, 1, 2531452, false},
 		{0xfd, 0, 2531453, false},
-		{0, 0x17, 1234, false},
+		{0, 0x17, 1234, true},
 		{0, 0x99, 55, true},
 	} {
-		if got := inTable(table, unix.Mkdev(c.major, c.minor), c.inode); got != c.want {
+		if got := listed(table, unix.Mkdev(c.major, c.minor), c.inode); got != c.want {
 			t.Errorf("%x:%x:%d: %v", c.major, c.minor, c.inode, got)
 		}
 	}
