@@ -246,6 +246,14 @@ func cases() map[string]struct{ fires, silent string } {
 				hygiene_patch_security_known{object="pacman", owner="sre"} 0
 				hygiene_patch_security_known{object="apk", owner="sre"} 0`,
 		},
+		"HygieneCertificateServedOutdated": {
+			fires:  `hygiene_certificate_served_outdated{object="/etc/ssl/www.pem", listener="0.0.0.0:443", owner="web"} 1`,
+			silent: `hygiene_certificate_served_outdated{object="/etc/ssl/www.pem", listener="0.0.0.0:443", owner="web"} 0`,
+		},
+		"HygieneCertificateListenerUnmonitored": {
+			fires:  `hygiene_certificate_listener_unmonitored{object="listener/0.0.0.0:8443"} 1`,
+			silent: `hygiene_certificate_listener_unmonitored{object="listener/0.0.0.0:8443"} 0`,
+		},
 		"HygieneAgentProbeStale": {
 			fires: `
 				hygiene_probe_due_timestamp_seconds{name="certificate"} now

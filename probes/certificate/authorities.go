@@ -27,14 +27,18 @@ func trustStores() []string {
 // maxTrustStore bounds a file of authorities. Common ones have 250 KiB.
 const maxTrustStore = 8 << 20
 
-// hostRoots reads the authorities of the host. They are read anew for each round
-// of inspections, because an update may add one or take one away.
-func hostRoots(files *rootfs.FS) (*x509.CertPool, error) {
+// hostRoots reads the authorities that the host trusts, and further ones. They
+// are read anew for each round of inspections, because an update may add one or
+// take one away.
+func hostRoots(files *rootfs.FS, further []string) (*x509.CertPool, error) {
 	for _, path := range trustStores() {
-		roots, err := readRoots(files, path)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return roots, err
+		if _, err := files.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
+		return readRoots(files, append([]string{path}, further...)...)
+	}
+	if len(further) > 0 {
+		return readRoots(files, further...)
 	}
 	return nil, probes.Because(probes.NotFound, errors.New("no file says whom this host trusts; install ca-certificates or name ca_files"))
 }

@@ -34,6 +34,8 @@ type Config struct {
 	Endpoints []Endpoint `yaml:"endpoints"`
 	// How servers are inspected.
 	Handshakes Handshakes `yaml:"handshakes"`
+	// The TLS listeners of this host, whose certificates are compared with those in files.
+	Listeners Listeners `yaml:"listeners"`
 }
 
 // A Source is a set of files with one owner and one policy.
@@ -147,6 +149,7 @@ func defaultConfig() *Config {
 		MaxFiles:       50_000,
 		TrustStoreSize: 20,
 		Handshakes:     defaultHandshakes(),
+		Listeners:      defaultListeners(),
 		Sources:        []Source{{Name: "system", Optional: true, Paths: wellKnown(), Exclude: notOurs()}},
 	}
 }
@@ -182,7 +185,7 @@ func notOurs() []string {
 
 // Validate returns everything that is wrong with the section.
 func (c *Config) Validate() error {
-	errs := []error{c.Settings.Validate(), validateEndpoints(c.Endpoints), probes.At("handshakes", c.Handshakes.validate())}
+	errs := []error{c.Settings.Validate(), validateEndpoints(c.Endpoints), probes.At("handshakes", c.Handshakes.validate()), probes.At("listeners", c.Listeners.validate())}
 	for _, limit := range []struct {
 		key   string
 		value int64

@@ -18,6 +18,9 @@ func (p *probe) Explain(_ context.Context, object string) (string, error) {
 	if e := p.endpointOf(object); e != nil {
 		return p.servers.explain(e, object), nil
 	}
+	if strings.HasPrefix(object, listenerPrefix) {
+		return p.explainListener(object), nil
+	}
 	name, f := p.fileOf(object)
 	if f == nil {
 		return "Nothing was read here in the last run.\n", nil

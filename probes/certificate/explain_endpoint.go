@@ -85,6 +85,36 @@ func (e *Endpoint) explainServer(b *strings.Builder, server *endpoint.Server, no
 	}
 }
 
+// explainListener describes what a listener of the host served last.
+func (p *probe) explainListener(object string) string {
+	last, known := p.own.watch.Last(object)
+	if !known {
+		return "It was not inspected in the last runs.\n"
+	}
+	var b strings.Builder
+	now := time.Now()
+	fmt.Fprintf(&b, "It is a listener of this host, and was inspected last at %s", when(last.At, now))
+	if t := last.Target; t.StartTLS != "" {
+		fmt.Fprintf(&b, ", where %s comes before TLS", t.StartTLS)
+	}
+	fmt.Fprintln(&b, ".")
+	if c := leafOf(last); c != nil {
+		switch state, file := p.inventory.judge(c.Certificate); state {
+		case matched:
+			fmt.Fprintf(&b, "It serves the certificate of %s.\n", file.part.object)
+		case outdated:
+			fmt.Fprintf(&b, "It serves a certificate that %s has replaced by a newer one of %s.\n", file.part.object, when(file.NotBefore, now))
+		case unmonitored:
+			fmt.Fprintln(&b, "It serves a certificate that is in none of the files that are looked at.")
+		}
+	}
+	e := Endpoint{Client: Client{DatesOnly: true}}
+	for i := range last.Servers {
+		e.explainServer(&b, &last.Servers[i], now)
+	}
+	return b.String()
+}
+
 func because(err error) string {
 	if err == nil {
 		return ""

@@ -24,11 +24,11 @@ func (v inventory) withFingerprint(fingerprint string) []lying {
 }
 
 // newer returns the leaves that can take the place of a certificate: valid for
-// all its names, with a key of the same kind, made later and ending later.
+// all its names, made later and ending later.
 func (v inventory) newer(than bundle.Certificate) []lying {
 	return v.where(func(l lying) bool {
 		return l.NotBefore.After(than.NotBefore) && l.NotAfter.After(than.NotAfter) &&
-			kindOfKey(l.Key) == kindOfKey(than.Key) && covers(l.Certificate, than)
+			covers(l.Certificate, than)
 	})
 }
 

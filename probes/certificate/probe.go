@@ -18,13 +18,16 @@ type place struct {
 	Mount string `json:"mount"`           // the mount point it was on
 	File  string `json:"file,omitempty"`  // the store whose entry it is, or the kubeconfig that names it
 	Shown string `json:"shown,omitempty"` // what a server showed last; see dates
+	// Outdated is the file that has replaced what a listener serves.
+	Outdated string `json:"outdated,omitempty"`
 }
 
-// probe looks at the files of all sources, and at endpoints.
+// probe looks at the files of all sources, and at endpoints and the listeners of the host.
 type probe struct {
 	config  *Config
 	host    probes.Host
 	servers *servers
+	own     *ownServers
 
 	memory *memory.Memory[place]
 	loaded bool
@@ -40,10 +43,13 @@ type probe struct {
 }
 
 func newProbe(c *Config, host probes.Host) *probe {
-	return &probe{config: c, host: host, servers: newServers(c, host), files: map[string]*file{}, roots: map[string]roots{}, policies: map[policy]*policy{}}
+	return &probe{
+		config: c, host: host, servers: newServers(c, host), own: newOwnServers(c, host),
+		files: map[string]*file{}, roots: map[string]roots{}, policies: map[policy]*policy{},
+	}
 }
 
-// Run looks at every file of every source, and tells what endpoints showed last.
+// Run looks at every file of every source, and tells what endpoints and listeners showed last.
 func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 	p.run++
 	s := newScan(p, time.Now())
@@ -56,10 +62,11 @@ func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 			return probes.Result{}, err
 		}
 	}
-	p.servers.wait(ctx)
+	s.judge()
+	s.listeners(ctx)
+	s.wait(ctx, &p.servers.watch)
 	s.endpoints()
 	s.absent()
-	s.judge()
 	s.tell()
 	p.size = len(s.result.Samples)
 	maps.DeleteFunc(p.files, func(_ string, f *file) bool { return f.run != p.run })

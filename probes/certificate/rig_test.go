@@ -37,6 +37,7 @@ func newRig(t *testing.T, paths ...string) *rig {
 	t.Helper()
 	c := defaultConfig()
 	c.Sources = []Source{{Name: "test", Paths: paths}}
+	c.Listeners.Enabled = false
 	root, err := os.MkdirTemp("", "rig") // which others may enter, unlike t.TempDir
 	if err != nil {
 		t.Fatal(err)

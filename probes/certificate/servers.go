@@ -48,7 +48,7 @@ func (s *servers) begin(ctx context.Context, now time.Time) {
 	if len(targets) == 0 {
 		return
 	}
-	roots, err := hostRoots(s.host.Files)
+	roots, err := hostRoots(s.host.Files, s.config.Trust)
 	s.blind = err
 	for i := range targets {
 		switch {
@@ -72,16 +72,16 @@ func (s *servers) due(name string, interval time.Duration, now time.Time) bool {
 // patience is how long a run waits for servers at most.
 const patience = 30 * time.Second
 
-// wait waits for the round under way, but no longer than the run has time for.
+// wait waits for a round of inspections, but no longer than the run has time for.
 // What comes later is told by the next run.
-func (s *servers) wait(ctx context.Context) {
+func (s *scan) wait(ctx context.Context, watch *endpoint.Watch) {
 	limit := patience
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline)/2)
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	s.watch.Wait(ctx)
+	watch.Wait(ctx)
 }
 
 var errNotInspected = probes.Because(probes.NotRun, errors.New("was not inspected yet"))

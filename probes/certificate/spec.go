@@ -116,6 +116,28 @@ var (
 	}
 )
 
+// Facts of the listeners of the host.
+var (
+	servedOutdated = &probes.Metric{
+		Name: "hygiene_certificate_served_outdated",
+		Help: "Whether a listener of this host serves an older certificate than the one for the same names in the file, from a handshake; 0 where it serves the one in the file. " +
+			"The listener has its name behind a slash where it was asked for one.",
+		Labels: []string{probes.LabelObject, "listener", probes.LabelOwner},
+	}
+	listenerUnmonitored = &probes.Metric{
+		Name:   "hygiene_certificate_listener_unmonitored",
+		Help:   "Whether what the listener serves is in no file that is looked at, and replaced by none, from a handshake.",
+		Labels: []string{probes.LabelObject, probes.LabelOwner},
+	}
+	listenerCounts = &probes.Metric{
+		Name: "hygiene_certificate_listeners",
+		Help: "TCP listeners of this host by what they serve, from handshakes: a certificate that is in a file, one that a file has replaced, or one that is in none; " +
+			"those that cannot be asked, that speak no TLS, and that are skipped because of their port.",
+		Labels: []string{"state"},
+		Values: map[string][]string{"state": {string(matched), string(outdated), string(unmonitored), unreachable, noTLS, skipped}},
+	}
+)
+
 func stages() (names []string) {
 	for _, stage := range endpoint.Stages() {
 		names = append(names, string(stage))
@@ -152,11 +174,12 @@ func instant(name, help string) *probes.Metric {
 func Spec() probes.Spec {
 	return probes.Spec{
 		Name:    "certificate",
-		Summary: "Certificates in files and at endpoints: when they expire, whether they are renewed in time, and what is wrong with them.",
+		Summary: "Certificates in files and at endpoints: when they expire, whether they are renewed in time and served, and what is wrong with them.",
 		Metrics: []*probes.Metric{
 			notBefore, notAfter, due, overdue, critical, info, finding, findingCounts,
 			trustStore, crlNextUpdate, crlOverdue, sourceSuccess, sourceObjects,
 			lastSeen, staleMetric, endpointFailure, verifiedMetric, trustedUntil, tlsInfo, ocspStatus, ocspNextUpdate,
+			servedOutdated, listenerUnmonitored, listenerCounts,
 		},
 		Config: func() probes.Config { return defaultConfig() },
 	}
