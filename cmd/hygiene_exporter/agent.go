@@ -20,6 +20,8 @@ import (
 	"hygiene_exporter/collector"
 	"hygiene_exporter/config"
 	"hygiene_exporter/dashboards/web"
+	"hygiene_exporter/multitarget"
+	"hygiene_exporter/probes/certificate"
 	"hygiene_exporter/probes/host"
 )
 
@@ -33,6 +35,7 @@ type agent struct {
 	self        *self
 	links       atomic.Pointer[config.Links]
 	outbox      outbox
+	remote      atomic.Pointer[certificate.Remote] // nil while nothing may be asked of targets elsewhere
 	entries     atomic.Pointer[[]collector.Entry]
 
 	reloading sync.Mutex
@@ -144,6 +147,7 @@ func (a *agent) inForce(c *config.Config, sender *send.Sender) {
 	a.self.loadedConfig(time.Now(), sender != nil)
 	a.links.Store(&c.Links)
 	a.outbox.replace(sender)
+	a.remote.Store(remote(c, a.hosts))
 }
 
 func (a *agent) refuse(err error) error {
@@ -164,6 +168,7 @@ func (a *agent) handler(loopbackOnly, lifecycle bool) http.Handler {
 		Problems:     a.monitor.Problems,
 		Notices:      func() []string { return a.say(loopbackOnly) },
 		Ready:        a.ready,
+		Targets:      multitarget.New(a.remote.Load),
 		Runbooks:     alerts.Runbooks(),
 		Links:        func() web.Links { return web.Links(*a.links.Load()) },
 		Host:         name,

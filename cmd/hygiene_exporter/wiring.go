@@ -16,6 +16,7 @@ import (
 	"hygiene_exporter/config"
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/all"
+	"hygiene_exporter/probes/certificate"
 	"hygiene_exporter/probes/host"
 )
 
@@ -39,6 +40,17 @@ func entries(c *config.Config, h *host.Hosts) ([]collector.Entry, error) {
 		list = append(list, entry)
 	}
 	return list, errors.Join(errs...)
+}
+
+// remote builds what answers questions about targets elsewhere; nil when the
+// configuration allows none.
+func remote(c *config.Config, h *host.Hosts) *certificate.Remote {
+	name := certificate.Spec().Name
+	section, ok := c.Probes[name].(*certificate.Config)
+	if !ok {
+		return nil
+	}
+	return section.Remote(h.For(name))
 }
 
 // monitorConfig builds the rules and the policy of a configuration.

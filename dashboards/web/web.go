@@ -29,6 +29,9 @@ type Options struct {
 	// Reload re-reads the configuration. It is nil where reloading over HTTP
 	// is not allowed.
 	Reload func() error
+	// Targets answers /probe, what others ask of targets elsewhere; nil where
+	// nobody may.
+	Targets http.Handler
 	// Runbooks holds one Markdown file for each check.
 	Runbooks fs.FS
 
@@ -59,6 +62,9 @@ func New(o Options) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", o.Metrics)
+	if o.Targets != nil {
+		mux.Handle("GET /probe", o.Targets)
+	}
 	mux.HandleFunc("GET /{$}", o.status)
 	mux.HandleFunc("GET /style.css", style)
 	mux.HandleFunc("GET /runbooks/{$}", o.runbooks)

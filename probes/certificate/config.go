@@ -36,6 +36,8 @@ type Config struct {
 	Handshakes Handshakes `yaml:"handshakes"`
 	// The TLS listeners of this host, whose certificates are compared with those in files.
 	Listeners Listeners `yaml:"listeners"`
+	// What may be asked of targets elsewhere over /probe. Without modules nothing may.
+	Modules []Module `yaml:"modules"`
 }
 
 // A Source is a set of files with one owner and one policy.
@@ -185,7 +187,10 @@ func notOurs() []string {
 
 // Validate returns everything that is wrong with the section.
 func (c *Config) Validate() error {
-	errs := []error{c.Settings.Validate(), validateEndpoints(c.Endpoints), probes.At("handshakes", c.Handshakes.validate()), probes.At("listeners", c.Listeners.validate())}
+	errs := []error{
+		c.Settings.Validate(), validateEndpoints(c.Endpoints), validateModules(c.Modules),
+		probes.At("handshakes", c.Handshakes.validate()), probes.At("listeners", c.Listeners.validate()),
+	}
 	for _, limit := range []struct {
 		key   string
 		value int64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -46,9 +47,17 @@ func (s *scan) listeners(ctx context.Context) {
 	view := s.own.source.Own()
 	defer view.Close()
 	found, err := view.List(ctx, listeners.TCP)
-	if err != nil && !errors.Is(err, listeners.ErrAbsent) {
+	remembered := s.rememberedListeners(listenerPrefix)
+	switch {
+	case err == nil, errors.Is(err, listeners.ErrAbsent):
+	case errors.Is(err, fs.ErrNotExist) && len(remembered) == 0:
+		return // a file system that does not run has no listeners
+	default:
 		s.fault(listenersObject, err)
-		s.recallListeners(err)
+		for _, object := range remembered {
+			known, _ := s.memory.Object(object)
+			s.recallListener(object, known.Detail, fmt.Errorf("nobody knows whether it is still there: %w", err))
+		}
 		return
 	}
 	s.result.Observe(listenersObject)
@@ -250,13 +259,5 @@ func (s *scan) recallListener(object string, remembered place, err error) {
 	(&Endpoint{}).recall(&s.result, object, parseDates(remembered.Shown))
 	if file := remembered.Outdated; file != "" {
 		s.result.Add(servedOutdated, 1, file, strings.TrimPrefix(object, listenerPrefix), s.sourceOf(file).Owner)
-	}
-}
-
-// recallListeners does so for all listeners that are remembered.
-func (s *scan) recallListeners(err error) {
-	for _, object := range s.rememberedListeners(listenerPrefix) {
-		remembered, _ := s.memory.Object(object)
-		s.recallListener(object, remembered.Detail, fmt.Errorf("nobody knows whether it is still there: %w", err))
 	}
 }
