@@ -135,7 +135,7 @@ func withinScrape(r *http.Request) (context.Context, context.CancelFunc) {
 // expose writes the facts for Prometheus.
 func (h *handler) expose(w http.ResponseWriter, r *http.Request, a certificate.Answer) {
 	families, _ := collector.Once(certificate.AnswerMetrics(), a.Result, a.Owner)
-	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(format))
 	encoder := expfmt.NewEncoder(w, format)
 	for _, family := range families {

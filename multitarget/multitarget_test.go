@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -95,9 +96,7 @@ func remote(t *testing.T, yml string, n network) *certificate.Remote {
 func get(t *testing.T, h http.Handler, query string, header http.Header) (int, string) {
 	t.Helper()
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/probe?"+query, nil)
-	for key, values := range header {
-		request.Header[key] = values
-	}
+	maps.Copy(request.Header, header)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, request)
 	return w.Code, w.Body.String()
@@ -271,7 +270,9 @@ func TestTheExamplesOfTheDocumentation(t *testing.T) {
 		t.Error("the configuration has no modules")
 	}
 	var rules struct {
-		Groups []struct{ Rules []struct{ Alert, Expr string } }
+		Groups []struct {
+			Rules []struct{ Alert, Expr string }
+		}
 	}
 	if err := yaml.Unmarshal([]byte(examples["rules.yml"]), &rules); err != nil || len(rules.Groups) == 0 {
 		t.Fatal(err, rules)
