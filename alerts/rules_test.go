@@ -69,26 +69,6 @@ func cases() map[string]struct{ fires, silent string } {
 			silent: `
 				hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
 		},
-		"HygieneCertificateWeakKey": {
-			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="weak_key", owner="web"} 1`,
-			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
-		},
-		"HygieneCertificateWeakSignature": {
-			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="weak_signature", owner="web"} 1`,
-			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
-		},
-		"HygieneCertificateChainDisordered": {
-			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="chain_disordered", owner="web"} 1`,
-			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
-		},
-		"HygieneCertificateKeyMismatch": {
-			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="key_mismatch", owner="web"} 1`,
-			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
-		},
-		"HygieneCertificateKeyExposed": {
-			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="key_exposed", owner="web"} 1`,
-			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
-		},
 		"HygieneCertificateEndpointWrongName": {
 			fires:  `hygiene_certificate_endpoint_failure{object="www.example.org:443", stage="verify", reason="wrong_name", owner="web"} 1`,
 			silent: `hygiene_certificate_endpoint_failure{object="www.example.org:443", stage="verify", reason="expired", owner="web"} 1`,
@@ -108,6 +88,38 @@ func cases() map[string]struct{ fires, silent string } {
 		"HygieneCertificateStapleUnusable": {
 			fires:  `hygiene_certificate_ocsp_status{object="www.example.org:443", source="stapled", status="stale", owner="web"} 1`,
 			silent: `hygiene_certificate_ocsp_status{object="www.example.org:443", source="responder", status="unverified", owner="web"} 1`,
+		},
+		"HygieneCertificateServedOutdated": {
+			fires:  `hygiene_certificate_served_outdated{object="/etc/ssl/www.pem", listener="0.0.0.0:443", owner="web"} 1`,
+			silent: `hygiene_certificate_served_outdated{object="/etc/ssl/www.pem", listener="0.0.0.0:443", owner="web"} 0`,
+		},
+		"HygieneCertificateListenerUnmonitored": {
+			fires:  `hygiene_certificate_listener_unmonitored{object="listener/0.0.0.0:8443"} 1`,
+			silent: `hygiene_certificate_listener_unmonitored{object="listener/0.0.0.0:8443"} 0`,
+		},
+		"HygieneCertificateRevocationUnknown": {
+			fires:  `hygiene_certificate_ocsp_status{object="www.example.org:443", source="crl", status="unknown", owner="web"} 1`,
+			silent: `hygiene_certificate_ocsp_status{object="www.example.org:443", source="responder", status="good", owner="web"} 1`,
+		},
+		"HygieneCertificateWeakKey": {
+			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="weak_key", owner="web"} 1`,
+			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
+		},
+		"HygieneCertificateWeakSignature": {
+			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="weak_signature", owner="web"} 1`,
+			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
+		},
+		"HygieneCertificateChainDisordered": {
+			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="chain_disordered", owner="web"} 1`,
+			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
+		},
+		"HygieneCertificateKeyMismatch": {
+			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="key_mismatch", owner="web"} 1`,
+			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
+		},
+		"HygieneCertificateKeyExposed": {
+			fires:  `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="key_exposed", owner="web"} 1`,
+			silent: `hygiene_certificate_finding{object="/etc/ssl/a.pem", slot="leaf", finding="other", owner="web"} 1`,
 		},
 		"HygienePortDangerous": {
 			fires: `
@@ -245,14 +257,6 @@ func cases() map[string]struct{ fires, silent string } {
 				hygiene_patch_security_known{object="apt", owner="sre"} 1
 				hygiene_patch_security_known{object="pacman", owner="sre"} 0
 				hygiene_patch_security_known{object="apk", owner="sre"} 0`,
-		},
-		"HygieneCertificateServedOutdated": {
-			fires:  `hygiene_certificate_served_outdated{object="/etc/ssl/www.pem", listener="0.0.0.0:443", owner="web"} 1`,
-			silent: `hygiene_certificate_served_outdated{object="/etc/ssl/www.pem", listener="0.0.0.0:443", owner="web"} 0`,
-		},
-		"HygieneCertificateListenerUnmonitored": {
-			fires:  `hygiene_certificate_listener_unmonitored{object="listener/0.0.0.0:8443"} 1`,
-			silent: `hygiene_certificate_listener_unmonitored{object="listener/0.0.0.0:8443"} 0`,
 		},
 		"HygieneAgentProbeStale": {
 			fires: `

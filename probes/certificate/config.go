@@ -34,6 +34,8 @@ type Config struct {
 	Endpoints []Endpoint `yaml:"endpoints"`
 	// How servers are inspected.
 	Handshakes Handshakes `yaml:"handshakes"`
+	// Whom endpoints' certificates are checked with for revocations; nobody by default.
+	Revocation Revocation `yaml:"revocation"`
 	// The TLS listeners of this host, whose certificates are compared with those in files.
 	Listeners Listeners `yaml:"listeners"`
 	// What may be asked of targets elsewhere over /probe. Without modules nothing may.

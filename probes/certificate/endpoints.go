@@ -1,6 +1,8 @@
 package certificate
 
 import (
+	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +14,7 @@ import (
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/certificate/endpoint"
+	"hygiene_exporter/probes/certificate/revocation"
 )
 
 // An Endpoint is a server whose certificate is inspected over the network.
@@ -53,6 +56,23 @@ type Handshakes struct {
 	Concurrency int `yaml:"concurrency"`
 	// Most inspections that are begun in a second.
 	PerSecond int `yaml:"per_second"`
+}
+
+// Revocation is whom the probe asks whether what an endpoint shows was revoked.
+// What a server staples is verified in any case.
+type Revocation struct {
+	// Whether the responders that certificates name are asked (OCSP), over HTTP. They are asked again when an answer is out of date.
+	OCSP bool `yaml:"ocsp"`
+	// Whether the revocation lists that certificates name are fetched, over HTTP, where no responder has answered.
+	CRL bool `yaml:"crl"`
+}
+
+// asker returns what asks; nil when nobody is asked.
+func (r Revocation) asker(host probes.Host) func(context.Context, *x509.Certificate, *x509.Certificate) (revocation.Answer, bool) {
+	if !r.OCSP && !r.CRL {
+		return nil
+	}
+	return (&revocation.Asker{Dial: host.Dial, OCSP: r.OCSP, List: r.CRL}).Ask
 }
 
 func defaultHandshakes() Handshakes {

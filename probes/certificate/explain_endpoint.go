@@ -67,10 +67,10 @@ func (e *Endpoint) explainServer(b *strings.Builder, server *endpoint.Server, no
 			line(string(problem.Class), "%v", problem.Err)
 		}
 	}
-	if o := server.OCSP; o != nil {
-		line("staple", "%s%s", o.Status, because(o.Err))
-		if !o.NextUpdate.IsZero() {
-			line("next staple", "%s", when(o.NextUpdate, now))
+	for _, a := range server.Revocation {
+		line(string(a.Source), "%s%s", a.Status, because(a.Err))
+		if !a.NextUpdate.IsZero() {
+			line("next update", "%s", when(a.NextUpdate, now))
 		}
 	}
 	names, list := sentSlots(server.Certificates)

@@ -22,7 +22,7 @@ type servers struct {
 
 func newServers(c *Config, host probes.Host) *servers {
 	return &servers{config: c, host: host, watch: endpoint.Watch{Pool: endpoint.Pool{
-		Inspector:   endpoint.Inspector{Dial: host.Dial},
+		Inspector:   endpoint.Inspector{Dial: host.Dial, Revoked: c.Revocation.asker(host)},
 		Concurrency: c.Handshakes.Concurrency,
 		Spacing:     c.Handshakes.spacing(),
 	}}}

@@ -11,6 +11,7 @@ import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/certificate/bundle"
 	"hygiene_exporter/probes/certificate/endpoint"
+	"hygiene_exporter/probes/certificate/revocation"
 )
 
 // A shown is what the servers of an endpoint showed, as facts.
@@ -56,9 +57,11 @@ func (e *Endpoint) describe(object string, report endpoint.Report) shown {
 	if !e.DatesOnly {
 		s.AddTime(trustedUntil, until, object, e.Owner)
 	}
-	if staple := worstStaple(report.Servers); staple != nil {
-		s.Add(ocspStatus, 1, object, stapled, string(staple.Status), e.Owner)
-		s.AddTime(ocspNextUpdate, staple.NextUpdate, object, stapled, e.Owner)
+	for _, source := range revocation.Sources() {
+		if answer, known := worstAnswer(report.Servers, source); known {
+			s.Add(ocspStatus, 1, object, string(source), string(answer.Status), e.Owner)
+			s.AddTime(ocspNextUpdate, answer.NextUpdate, object, string(source), e.Owner)
+		}
 	}
 	s.err = errors.Join(errs...)
 	return s
@@ -160,23 +163,17 @@ func sentSlots(sent []endpoint.Certificate) (names []string, list []bundle.Certi
 	return names, list
 }
 
-// stapled and the others are where an answer about a revocation comes from.
-const (
-	stapled   = "stapled"
-	responder = "responder"
-	crlSource = "crl"
-)
-
-// worstStaple returns the stapled response that is worst for a client.
-func worstStaple(servers []endpoint.Server) (worst *endpoint.OCSP) {
-	order := []endpoint.OCSPStatus{endpoint.Good, endpoint.Unknown, endpoint.Stale, endpoint.Unverified, endpoint.Revoked}
-	for i := range servers {
-		o := servers[i].OCSP
-		if o != nil && (worst == nil || slices.Index(order, o.Status) > slices.Index(order, worst.Status)) {
-			worst = o
+// worstAnswer returns the answer of a source that is worst for a client.
+func worstAnswer(servers []endpoint.Server, source revocation.Source) (worst revocation.Answer, known bool) {
+	order := []revocation.Status{revocation.Good, revocation.Unknown, revocation.Stale, revocation.Unverified, revocation.Revoked}
+	for _, server := range servers {
+		for _, a := range server.Revocation {
+			if a.Source == source && (!known || slices.Index(order, a.Status) > slices.Index(order, worst.Status)) {
+				worst, known = a, true
+			}
 		}
 	}
-	return worst
+	return worst, known
 }
 
 // dates are what is remembered of the certificates of a server, so that they

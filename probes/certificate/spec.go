@@ -8,6 +8,7 @@ package certificate
 import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/certificate/endpoint"
+	"hygiene_exporter/probes/certificate/revocation"
 )
 
 const slotHelp = "leaf, chain1 and so on behind it, or the start of the hash of the subject in a bundle without a leaf"
@@ -107,7 +108,7 @@ var (
 		Help: "What is known of a revocation, from the response that the endpoint staples, from its responder or from its revocation list; always 1. " +
 			"Unverified is a response that cannot be believed, stale one whose time is over.",
 		Labels: []string{probes.LabelObject, "source", "status", probes.LabelOwner},
-		Values: map[string][]string{"source": {stapled, responder, crlSource}, "status": statuses()},
+		Values: map[string][]string{"source": sources(), "status": statuses()},
 	}
 	ocspNextUpdate = &probes.Metric{
 		Name:   "hygiene_certificate_ocsp_next_update_timestamp_seconds",
@@ -156,8 +157,15 @@ func failureReasons() (names []string) {
 }
 
 func statuses() (names []string) {
-	for _, status := range endpoint.OCSPStatuses() {
+	for _, status := range revocation.Statuses() {
 		names = append(names, string(status))
+	}
+	return names
+}
+
+func sources() (names []string) {
+	for _, source := range revocation.Sources() {
+		names = append(names, string(source))
 	}
 	return names
 }

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/revocation"
 )
 
 // A Dial connects to an address, as net.Dialer.DialContext does.
@@ -28,6 +30,9 @@ type Inspector struct {
 	// Now is the instant for which certificates are verified; nil means
 	// time.Now.
 	Now func() time.Time
+	// Revoked asks others whether a certificate that leads to a trusted authority
+	// was revoked, and is false when there is nobody to ask; nil asks nobody.
+	Revoked func(ctx context.Context, certificate, issuer *x509.Certificate) (revocation.Answer, bool)
 }
 
 // What is inspected of the addresses of one name, in all and at a time.
@@ -61,6 +66,7 @@ func (i Inspector) Inspect(ctx context.Context, t Target) Report {
 		seats <- struct{}{}
 		wg.Go(func() {
 			r.Servers[n] = i.server(ctx, t, address)
+			i.revoked(ctx, &r.Servers[n])
 			<-seats
 		})
 	}
@@ -159,6 +165,21 @@ func (i Inspector) server(ctx context.Context, t Target, address string) (s Serv
 	stage = Handshake
 	i.shake(ctx, conn, t, &s)
 	return s
+}
+
+// revoked asks whether the certificate of a server was revoked. Whom to ask stands
+// in the certificate, so it must be one of a trusted authority.
+func (i Inspector) revoked(ctx context.Context, s *Server) {
+	if i.Revoked == nil || !s.Trust.Verified || s.Trust.Issuer == nil {
+		return
+	}
+	certificate, err := x509.ParseCertificate(s.Certificates[0].Raw)
+	if err != nil {
+		return // then it was not verified
+	}
+	if answer, asked := i.Revoked(ctx, certificate, s.Trust.Issuer); asked {
+		s.Revocation = append(s.Revocation, answer)
+	}
 }
 
 // because returns the end of the context as the cause of an error that followed

@@ -35,8 +35,8 @@ func TestAServerInOrder(t *testing.T) {
 			if len(s.Certificates) != 2 || s.Certificates[0].Serial != "1234" || !s.Certificates[0].NotAfter.Equal(leaf.NotAfter) || string(s.Certificates[1].Raw) != string(p.intermediate.Raw) {
 				t.Errorf("certificates %+v", s.Certificates)
 			}
-			if "TLS "+s.Version != name || s.Cipher == "" || s.ClientAuth != endpoint.NotRequested || s.OCSP != nil {
-				t.Errorf("%s %s %q %v", s.Version, s.Cipher, s.ClientAuth, s.OCSP)
+			if "TLS "+s.Version != name || s.Cipher == "" || s.ClientAuth != endpoint.NotRequested || s.Revocation != nil {
+				t.Errorf("%s %s %q %v", s.Version, s.Cipher, s.ClientAuth, s.Revocation)
 			}
 			if !s.Trust.Until.Equal(leaf.NotAfter) {
 				t.Errorf("trusted until %s", s.Trust.Until)

@@ -12,6 +12,7 @@ import (
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/certificate/bundle"
+	"hygiene_exporter/probes/certificate/revocation"
 )
 
 // A Target is a server that should be inspected.
@@ -81,7 +82,9 @@ type Server struct {
 	Cipher       string // in the words of IANA; empty when none was agreed on
 	ClientAuth   ClientAuth
 	Trust        Trust
-	OCSP         *OCSP // the stapled response; nil when none was stapled
+	// Revocation holds what is known of a revocation: the stapled response, if
+	// there is one, and what others were asked.
+	Revocation []revocation.Answer
 	// Failure is where the inspection stopped, or, in the stage Verify, that the
 	// certificates cannot be trusted; nil when all is well.
 	Failure *Failure

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/certificate/revocation"
 )
 
 // A Trust is the verdict on the certificates of a server. Each question has an
@@ -72,8 +73,8 @@ func (i Inspector) judge(s *Server, t Target, staple []byte) {
 		}
 		s.Failure = &Failure{Stage: Verify, Reason: probes.Other, Err: errors.Join(errs...)}
 	}
-	if len(staple) > 0 {
-		s.OCSP = readOCSP(staple, sent, s.Trust.Issuer, now)
+	if len(staple) > 0 && len(sent) > 0 {
+		s.Revocation = append(s.Revocation, revocation.Read(revocation.Stapled, staple, sent[0], s.Trust.Issuer, now))
 	}
 }
 

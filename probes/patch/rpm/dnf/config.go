@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"hygiene_exporter/probes/internal/rootfs"
-	"hygiene_exporter/probes/patch/rpm/ini"
 	"hygiene_exporter/probes/patch/rpm/rpmdb"
 )
 
@@ -62,18 +61,18 @@ func configured(files *rootfs.FS) bool {
 // problems, and hides nothing else.
 func readConfiguration(files *rootfs.FS, installed []rpmdb.Package) configuration {
 	c := configuration{main: map[string]string{}}
-	var sections []ini.Section
+	var sections []section
 	for _, place := range mains {
 		found := c.readAll(files, place, ".conf")
 		sections = append(sections, found...)
 	}
 	dirs := repoDirs
 	for _, s := range sections {
-		if s.Name == "main" {
-			maps.Copy(c.main, s.Values)
+		if s.name == "main" {
+			maps.Copy(c.main, s.values)
 		}
 	}
-	if own := ini.List(c.main["reposdir"]); len(own) > 0 {
+	if own := list(c.main["reposdir"]); len(own) > 0 {
 		dirs = own
 	}
 	c.variables = c.readVariables(files, installed)
@@ -82,7 +81,7 @@ func readConfiguration(files *rootfs.FS, installed []rpmdb.Package) configuratio
 	}
 	c.override(files, sections)
 	for _, s := range sections {
-		if s.Name != "main" && ini.Truth(s.Values["enabled"], true) {
+		if s.name != "main" && truth(s.values["enabled"], true) {
 			c.repositories = append(c.repositories, c.repo(s))
 		}
 	}
@@ -92,32 +91,32 @@ func readConfiguration(files *rootfs.FS, installed []rpmdb.Package) configuratio
 
 // override applies what the files of overrides say about repositories, by
 // patterns of their ids.
-func (c *configuration) override(files *rootfs.FS, sections []ini.Section) {
+func (c *configuration) override(files *rootfs.FS, sections []section) {
 	for _, dir := range overrideDirs {
 		for _, change := range c.readAll(files, dir, ".repo") {
 			for _, s := range sections {
-				if matched, _ := path.Match(change.Name, s.Name); matched && s.Name != "main" {
-					maps.Copy(s.Values, change.Values)
+				if matched, _ := path.Match(change.name, s.name); matched && s.name != "main" {
+					maps.Copy(s.values, change.values)
 				}
 			}
 		}
 	}
 }
 
-func (c *configuration) repo(s ini.Section) repo {
+func (c *configuration) repo(s section) repo {
 	r := repo{
-		id:       c.replace(s.Name),
-		excludes: append(ini.List(s.Values["excludepkgs"]), ini.List(s.Values["exclude"])...),
-		includes: ini.List(s.Values["includepkgs"]),
+		id:       c.replace(s.name),
+		excludes: append(list(s.values["excludepkgs"]), list(s.values["exclude"])...),
+		includes: list(s.values["includepkgs"]),
 		priority: defaultPriority,
-		hotfixes: ini.Truth(s.Values["module_hotfixes"], false),
-		cachedir: c.replace(s.Values["cachedir"]),
+		hotfixes: truth(s.values["module_hotfixes"], false),
+		cachedir: c.replace(s.values["cachedir"]),
 	}
-	if n, err := strconv.Atoi(s.Values["priority"]); err == nil {
+	if n, err := strconv.Atoi(s.values["priority"]); err == nil {
 		r.priority = n
 	}
-	url := cmp.Or(s.Values["metalink"], s.Values["mirrorlist"])
-	if bases := ini.List(s.Values["baseurl"]); url == "" && len(bases) > 0 {
+	url := cmp.Or(s.values["metalink"], s.values["mirrorlist"])
+	if bases := list(s.values["baseurl"]); url == "" && len(bases) > 0 {
 		url = bases[0]
 	}
 	r.url = c.replace(url)
@@ -126,14 +125,14 @@ func (c *configuration) repo(s ini.Section) repo {
 
 // readAll reads a configuration file, or those of a directory with a suffix, in
 // the order of their names.
-func (c *configuration) readAll(files *rootfs.FS, place, suffix string) []ini.Section {
+func (c *configuration) readAll(files *rootfs.FS, place, suffix string) []section {
 	info, err := files.Stat(place)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	var sections []ini.Section
+	var sections []section
 	if err == nil && !info.IsDir() {
-		sections, err = ini.Read(files, place)
+		sections, err = readINI(files, place)
 	} else if err == nil {
 		var entries []fs.DirEntry
 		entries, err = files.ReadDir(place)
@@ -141,7 +140,7 @@ func (c *configuration) readAll(files *rootfs.FS, place, suffix string) []ini.Se
 			if !strings.HasSuffix(e.Name(), suffix) || strings.HasPrefix(e.Name(), ".") {
 				continue
 			}
-			found, fileErr := ini.Read(files, place+"/"+e.Name())
+			found, fileErr := readINI(files, place+"/"+e.Name())
 			if fileErr != nil && !errors.Is(fileErr, fs.ErrNotExist) {
 				c.problems = append(c.problems, fmt.Errorf("%s/%s: %w", place, e.Name(), fileErr))
 			}
@@ -152,4 +151,13 @@ func (c *configuration) readAll(files *rootfs.FS, place, suffix string) []ini.Se
 		c.problems = append(c.problems, fmt.Errorf("%s: %w", place, err))
 	}
 	return sections
+}
+
+func readINI(files *rootfs.FS, place string) ([]section, error) {
+	file, err := files.Open(place)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return parseINI(file)
 }

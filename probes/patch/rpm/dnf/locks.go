@@ -16,7 +16,6 @@ import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/internal/rootfs"
 	"hygiene_exporter/probes/patch/rpm/evr"
-	"hygiene_exporter/probes/patch/rpm/ini"
 	"hygiene_exporter/probes/patch/rpm/repodata"
 )
 
@@ -87,16 +86,16 @@ func readLocks(files *rootfs.FS) (locks, error) {
 // lockList returns the list that the configuration of the plugin names; it may
 // also switch the plugin off.
 func lockList(files *rootfs.FS, config, list string) (string, error) {
-	sections, err := ini.Read(files, config)
+	sections, err := readINI(files, config)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
 	for _, s := range sections {
-		if s.Name == "main" && !ini.Truth(s.Values["enabled"], true) {
+		if s.name == "main" && !truth(s.values["enabled"], true) {
 			return "", nil
 		}
-		if s.Name == "main" {
-			list = cmp.Or(s.Values["locklist"], list)
+		if s.name == "main" {
+			list = cmp.Or(s.values["locklist"], list)
 		}
 	}
 	return list, nil

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"hygiene_exporter/probes/internal/rootfs"
-	"hygiene_exporter/probes/patch/rpm/ini"
 	"hygiene_exporter/probes/patch/rpm/repodata"
 )
 
@@ -30,16 +29,16 @@ func readModuleStates(files *rootfs.FS) (moduleStates, error) {
 		if !strings.HasSuffix(e.Name(), ".module") {
 			continue
 		}
-		sections, err := ini.Read(files, modulesDir+"/"+e.Name())
+		sections, err := readINI(files, modulesDir+"/"+e.Name())
 		if err != nil {
 			return states, fmt.Errorf("%s/%s: %w", modulesDir, e.Name(), err)
 		}
 		for _, s := range sections {
-			switch s.Values["state"] {
+			switch s.values["state"] {
 			case "enabled", "1":
-				states[s.Name] = s.Values["stream"]
+				states[s.name] = s.values["stream"]
 			case "disabled":
-				states[s.Name] = ""
+				states[s.name] = ""
 			}
 		}
 	}
