@@ -37,6 +37,7 @@ type probe struct {
 	mu     sync.Mutex // guards what follows, and is held while Run runs
 	memory *memory.Memory[record]
 	loaded bool
+	seeds  seeds
 	last   map[string]shown // by object, for Explain
 	unseen map[string]error // by kind, for Explain
 }
@@ -46,6 +47,7 @@ func newProbe(c *Config, host probes.Host) *probe {
 	return &probe{
 		config: c, host: host, last: map[string]shown{},
 		memory: memory.New[record](state.part("baseline"), memoryVersion),
+		seeds:  seeds{state: state.part("seeds")},
 		tools:  tool.New(host, state.part("tools"), c.schedule()),
 	}
 }
@@ -74,6 +76,7 @@ func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 		return probes.Result{}, err
 	}
 	r.named(groups)
+	r.sow(groups)
 	for i := range groups {
 		r.look(&groups[i])
 	}

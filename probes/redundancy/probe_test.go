@@ -56,6 +56,61 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// load returns the files of a state.
+func load(t *testing.T, name string) archive {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", name+".txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := parse(data)
+	a.files = a.files[:len(a.files)-1]
+	return a
+}
+
+// What vanishes in silence leaves a host that looks complete on its own. With
+// what was there before, it does not.
+func TestSilentLossIsNoticed(t *testing.T) {
+	for _, c := range []struct {
+		before, after string
+		want          map[string]string
+	}{
+		{"network-whole", "network-silent-loss", map[string]string{
+			"bond/bond1": "lost tolerates 0/1 active 1/2 missing 1",
+			"btrfs/9024825a-e64d-4fbd-8b1f-ce014a7a68c1": "lost tolerates 0/1 active 1/2 missing 0",
+			"dns/resolvers": "lost tolerates 0/1 active 1/2 missing 1",
+		}},
+		{"arrays-journal-failed", "arrays-not-assembled", map[string]string{
+			"mdraid/md5": "missing tolerates ?/1 active 0/3 missing 3",
+		}},
+		{"paths-whole", "paths-silent-loss", map[string]string{
+			"iscsi/iqn.2026-01.test:disk": "failed tolerates -1/1 active 0/2 missing 1",
+			"multipath/mpatha":            "lost tolerates 0/3 active 1/4 missing 1 unverifiable:permission_denied",
+			"nvme/nqn.2026-01.test:a":     "lost tolerates 0/1 active 1/2 missing 1",
+		}},
+		{"paths-whole", "paths-nothing", map[string]string{
+			"nvme/nqn.2026-01.test:a": "missing tolerates ?/1 active 0/2 missing 2",
+			"multipath/mpatha":        "failed tolerates -1/3 active 0/4 missing 1 unverifiable:permission_denied",
+		}},
+		{"paths-whole", "network-whole", map[string]string{
+			"multipath/mpatha":            "missing tolerates ?/3 active 0/4 missing 4",
+			"iscsi/iqn.2026-01.test:disk": "missing tolerates ?/1 active 0/2 missing 2",
+		}},
+	} {
+		r := newRig(t)
+		r.host(load(t, c.before))
+		r.run()
+		r.restart()
+		r.host(load(t, c.after))
+		got := short(r.run())
+		for object, want := range c.want {
+			if got[object] != want {
+				t.Errorf("%s, then %s: %s: %s, want %s", c.before, c.after, object, got[object], want)
+			}
+		}
+	}
+}
+
 // bond puts a bond of these members on the host, each as name=mii_status.
 func (r *rig) bond(name string, members ...string) {
 	r.t.Helper()
@@ -266,6 +321,44 @@ func TestWhatTheConfigurationExpectsIsMissedFromTheStart(t *testing.T) {
 	r.expect("expected", map[string]string{
 		"bond/bond0": "reduced tolerates 1/2 active 2/3 missing 1",
 		"bond/bond1": "missing tolerates ?/1 active 0/2 missing 2",
+	})
+}
+
+// A host that was degraded when the agent first looked is known by its
+// configuration.
+func TestWhatTheHostIsConfiguredToHaveIsMissedFromTheStart(t *testing.T) {
+	r := newRig(t)
+	r.write("etc/network/interfaces", "iface bond0 inet manual\n  bond-slaves eth0 eth1\n")
+	r.write("etc/mdadm/mdadm.conf", "ARRAY /dev/md/data UUID=a:0 num-devices=3 spares=1\nARRAY /dev/md/old UUID=b:0 num-devices=2\n")
+	r.bond("bond0", "eth0=up")
+	r.array("md127", "a-0", "in_sync", "in_sync")
+	want := map[string]string{
+		"bond/bond0":   "lost tolerates 0/1 active 1/2 missing 1",
+		"mdraid/md127": "redundant tolerates 1/1 active 2/3 missing 1 spares 0/1",
+		"mdraid/old":   "missing tolerates ?/1 active 0/2 missing 2",
+	}
+	r.expect("configured", want)
+	text, _ := r.probe.(probes.Explainer).Explain(t.Context(), "bond/bond0")
+	if !strings.Contains(text, "eth1                     missing") {
+		t.Errorf("what is missing has a name in the configuration: %s", text)
+	}
+	for _, object := range []string{"bond/bond0", "mdraid/md127", "mdraid/old"} {
+		if _, err := r.probe.(probes.Baseliner).Accept(object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.restart()
+	r.expect("what was accepted is not asked for again", map[string]string{
+		"bond/bond0":   "none tolerates 0/0 active 1/1 missing 0",
+		"mdraid/md127": "redundant tolerates 1/1 active 2/2 missing 0",
+		"mdraid/old":   " gone",
+	})
+	r.write("etc/network/interfaces", "iface bond0 inet manual\n  bond-slaves eth0 eth1 eth2\n")
+	r.restart()
+	r.expect("more than before is news", map[string]string{
+		"bond/bond0":   "lost tolerates 0/2 active 1/3 missing 2",
+		"mdraid/md127": "redundant tolerates 1/1 active 2/2 missing 0",
+		"mdraid/old":   " gone",
 	})
 }
 

@@ -18,7 +18,8 @@ type Machine struct {
 	Kernel   string            // the kernel's image
 	Modules  string            // the tree of its modules
 	Load     []string          // modules to load at boot, with parameters behind a space
-	Programs map[string]string // programs of the host, by the path that they get
+	Programs map[string]string // programs of the host and their libraries, by the path that they get
+	Links    map[string]string // symbolic links
 	Script   string            // what the machine does, in the shell of busybox
 }
 
@@ -70,6 +71,9 @@ func (m Machine) initramfs(path string) error {
 	for as, path := range m.Programs {
 		errs = append(errs, a.program(path, as))
 	}
+	for name, target := range m.Links {
+		a.add(name, os.ModeSymlink|0o777, []byte(target))
+	}
 	for _, dir := range []string{"proc", "sys", "dev", "run", "tmp", "mnt", "etc", "var/lib"} {
 		a.add(dir, os.ModeDir|0o755, nil)
 	}
@@ -96,7 +100,7 @@ func (m Machine) Run(ctx context.Context, dir string) ([]string, error) {
 	}
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "1024", "-nodefaults", "-no-reboot",
 		"-display", "none", "-serial", "stdio", "-kernel", m.Kernel, "-initrd", initrd,
-		"-append", "console=ttyS0 quiet panic=-1 rdinit=/init random.trust_cpu=on")
+		"-append", "console=ttyS0 quiet loglevel=0 panic=-1 rdinit=/init random.trust_cpu=on")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

@@ -183,6 +183,13 @@ func (o told) save(t *testing.T) {
 		return
 	}
 	for name, lines := range o.captures {
+		if strings.HasSuffix(name, ".json") {
+			path := filepath.Join("..", "..", "probes", "redundancy", "path", "testdata", name)
+			if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
 		path := filepath.Join("..", "..", "probes", "redundancy", "testdata", name+".txtar")
 		head := "Captured from a kernel of Debian in the virtual machine, step " + name + ".\n"
 		if old, err := os.ReadFile(path); err == nil {
@@ -194,8 +201,9 @@ func (o told) save(t *testing.T) {
 	}
 }
 
-// boot runs a machine with the agent and a script.
-func boot(t *testing.T, script string, modules []string, programs map[string]string) told {
+// boot runs a machine with the agent and a script. Programs are named as the
+// host finds them, or by their path; they get the same path in the machine.
+func boot(t *testing.T, script string, modules, programs []string) told {
 	t.Helper()
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -212,11 +220,18 @@ func boot(t *testing.T, script string, modules []string, programs map[string]str
 		}
 		text.Write(data)
 	}
-	m := Machine{Kernel: image, Modules: tree, Load: modules, Script: text.String(), Programs: map[string]string{"bin/hygiene_exporter": build(t, dir)}}
-	for as, name := range programs {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			t.Fatal(err)
+	m := Machine{
+		Kernel: image, Modules: tree, Load: modules, Script: text.String(),
+		Programs: map[string]string{"bin/hygiene_exporter": build(t, dir)},
+		Links:    map[string]string{"lib/systemd/systemd-udevd": "/sbin/udevadm", "bin/busybox": "/sbin/busybox"},
+	}
+	for _, name := range append(programs, "busybox", "ip", "dmsetup") {
+		as, path := name, name
+		if !filepath.IsAbs(name) {
+			if path, err = exec.LookPath(name); err != nil {
+				t.Fatal(err)
+			}
+			as = filepath.Join("sbin", name)
 		}
 		m.Programs[as] = path
 	}
@@ -231,18 +246,11 @@ func boot(t *testing.T, script string, modules []string, programs map[string]str
 	return out
 }
 
-// basic are the programs of every machine.
-func basic(more map[string]string) map[string]string {
-	all := map[string]string{"bin/busybox": "busybox", "sbin/ip": "ip", "bin/dmsetup": "dmsetup"}
-	maps.Copy(all, more)
-	return all
-}
-
 // Arrays of every level lose members until they fail. What the agent said before
 // is held against what happened: an array that tolerates a failure works after
 // it, and one that tolerates none does not.
 func TestArrays(t *testing.T) {
-	out := boot(t, "arrays.sh", []string{"loop", "dm-mod", "raid0", "linear", "raid1", "raid10", "raid456"}, basic(map[string]string{"bin/mdadm": "mdadm"}))
+	out := boot(t, "arrays.sh", []string{"loop", "dm-mod", "raid0", "linear", "raid1", "raid10", "raid456"}, []string{"mdadm"})
 	before := map[string]string{"1": "whole", "2": "broken 1", "3": "broken 2"}
 	judged := 0
 	for attempt, arrays := range out.outcome {
@@ -258,6 +266,35 @@ func TestArrays(t *testing.T) {
 		t.Errorf("only %d attempts were made", judged)
 	}
 	golden(t, "arrays.want", out.text())
+	out.save(t)
+}
+
+// Paths fail, vanish and come back, as multipathd, the device mapper and the
+// kernel tell it.
+func TestPaths(t *testing.T) {
+	modules := []string{
+		"configfs", "loop", "dm-mod", "dm-multipath", "dm-round-robin", "dm-service-time", "sd_mod", "nvmet", "nvmet-tcp", "nvme-tcp",
+		"iscsi_tcp", "target_core_iblock", "iscsi_target_mod", "scsi_debug add_host=4 vpd_use_hostno=0 dev_size_mb=16",
+	}
+	programs := []string{"multipathd", "udevadm", "/lib/udev/scsi_id", "iscsid", "iscsiadm"}
+	for _, pattern := range []string{"/lib/*/libgcc_s.so.1", "/lib/multipath/libchecktur.so", "/lib/multipath/libprio*.so"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		programs = append(programs, found...)
+	}
+	out := boot(t, "paths.sh", modules, programs)
+	golden(t, "paths.want", out.text())
+	out.save(t)
+}
+
+// Links, routes, resolvers, sources of time and file systems lose members, seen
+// and unseen.
+func TestNetwork(t *testing.T) {
+	modules := []string{"loop", "dm-mod", "veth", "bonding max_bonds=0", "team", "team_mode_activebackup", "ipv6", "btrfs"}
+	out := boot(t, "network.sh", modules, []string{"teamd", "teamdctl", "chronyd", "chronyc", "mkfs.btrfs"})
+	golden(t, "network.want", out.text())
 	out.save(t)
 }
 

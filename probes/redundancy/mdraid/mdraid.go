@@ -159,7 +159,7 @@ func attributes(files *rootfs.FS, name string) (Raw, error) {
 		}
 		raw.Devices = append(raw.Devices, device)
 	}
-	raw.UUID = uuid(files, name, raw.Attr["uuid"])
+	raw.UUID = strings.NewReplacer("-", "", ":", "").Replace(uuid(files, name, raw.Attr["uuid"]))
 	return raw, nil
 }
 

@@ -189,6 +189,9 @@ func (l Leg) member() (group.Member, error) {
 	if m.ID == "" {
 		m.ID = l.Name
 	}
+	if m.State == "" {
+		m.State = "gone"
+	}
 	device, known := map[string]bool{
 		"running": true, "live": true, "": l.Mapper != "",
 		"created": false, "cancel": false, "deleted": false, "quiesce": false, "offline": false, "transport-offline": false,
