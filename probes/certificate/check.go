@@ -81,7 +81,7 @@ func (t *tally) add(v verdicts) {
 func judge(p *part, i int) (v verdicts) {
 	c, names := p.bundle.Certificates[i], p.slots
 	v[weakKey] = keyStrength(c.Key)
-	if p.policy.maxLifetime > 0 {
+	if p.policy.maxLifetime > 0 && (!c.CA || p.policy.authorities) {
 		v[longLife] = of(c.NotAfter.IsZero() || lifetime(c) > p.policy.maxLifetime)
 	}
 	leaf := names[i] == "leaf"

@@ -58,7 +58,7 @@ type Source struct {
 	PasswordsFile string `yaml:"passwords_file"`
 	// When certificates must be renewed. Each time is a share of their life, such as 33%, or a time before their end, such as 30d.
 	Renew Renew `yaml:"renew"`
-	// Longest life that a certificate may have; 0 means any.
+	// Longest life that a certificate may have; 0 means any. Authorities may live longer.
 	MaxLifetime probes.Duration `yaml:"max_lifetime"`
 }
 
@@ -75,7 +75,7 @@ type Override struct {
 	Owner string `yaml:"owner"`
 	// When such certificates must be renewed.
 	Renew Renew `yaml:"renew"`
-	// Longest life that such a certificate may have.
+	// Longest life that such a certificate may have; authorities only if the override is for them.
 	MaxLifetime probes.Duration `yaml:"max_lifetime"`
 }
 

@@ -81,17 +81,28 @@ func (f *file) summary() string {
 	for _, p := range f.parts {
 		certificates += len(p.bundle.Certificates)
 	}
-	text := fmt.Sprintf("%d certificates", certificates)
-	if len(f.parts) > 1 {
-		text += fmt.Sprintf(" in %d entries", len(f.parts))
+	var held []string
+	if certificates > 0 || len(f.lists) == 0 {
+		held = append(held, counted(certificates, "certificate", "certificates"))
 	}
 	if len(f.lists) > 0 {
-		text += fmt.Sprintf(" and %d revocation lists", len(f.lists))
+		held = append(held, counted(len(f.lists), "revocation list", "revocation lists"))
+	}
+	text := strings.Join(held, " and ")
+	if len(f.parts) > 1 {
+		text += fmt.Sprintf(" in %d entries", len(f.parts))
 	}
 	if f.kind != store.Unknown {
 		text += fmt.Sprintf(" (%s)", f.kind)
 	}
 	return text
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func (p *part) explain(b *strings.Builder, now time.Time) {

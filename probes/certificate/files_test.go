@@ -331,6 +331,34 @@ func TestBundlesHaveSlots(t *testing.T) {
 	})
 }
 
+// A file that is called a certificate and holds nothing is broken; one that may
+// just as well be a key is not.
+func TestWhatIsCalledACertificateMustBeOne(t *testing.T) {
+	r := newRig(t, "/s")
+	key := "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+	for name, data := range map[string]string{
+		"empty.crt": "", "rubbish.p12": "rubbish", "text.jks": "hello", "zeros.crl": "\x00\x00", "empty.pem": "", "key.pem": key, "key.crt": key, "other.txt": "",
+	} {
+		r.write("/s/"+name, []byte(data))
+	}
+	r.expect("/s/empty.crt fault malformed", "/s/rubbish.p12 fault malformed", "/s/text.jks fault malformed", "/s/zeros.crl fault malformed")
+}
+
+// All that is wrong with a file is told on one line, and not without end.
+func TestErrorsAreToldOnOneLine(t *testing.T) {
+	r := newRig(t, "/s")
+	r.write("/s/a.pem", append(text(t, "a"), []byte(strings.Repeat("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 100))...))
+	result, err := r.probe.Run(t.Context())
+	r.do(err)
+	if len(result.Faults) != 1 {
+		t.Fatalf("got %v", result.Faults)
+	}
+	told := result.Faults[0].Err.Error()
+	if strings.Contains(told, "\n") || !strings.HasSuffix(told, "; and 97 more") {
+		t.Errorf("got %q", told)
+	}
+}
+
 func TestTwoSourcesShareNothing(t *testing.T) {
 	r := newRig(t, "/s")
 	r.config.Sources = []Source{{Name: "one", Owner: "a", Paths: []string{"/s/a.pem", "/none.pem"}}, {Name: "two", Owner: "b", Paths: []string{"/s"}}}

@@ -27,6 +27,13 @@ func claims(name string) bool {
 	return strings.HasSuffix(name, "-cert.pub")
 }
 
+// promises reports whether the name of a file says that a certificate is in it, and
+// nothing else can be. Keys and parameters are in files of the other names too.
+func promises(name string) bool {
+	ext := strings.ToLower(path.Ext(name))
+	return claims(name) && ext != ".pem" && ext != ".der"
+}
+
 // A candidate is a file that a source names.
 type candidate struct {
 	path     string

@@ -68,6 +68,7 @@ type policy struct {
 	renew       Renew         // complete
 	explicit    bool          // the configuration says it
 	maxLifetime time.Duration // 0 if there is none
+	authorities bool          // it is for authorities
 }
 
 // policyOf returns the policy for an object: the first override that fits has
@@ -87,6 +88,7 @@ func (c *Config) policyOf(source *Source, object string, leaf bundle.Certificate
 		renew:       configured.over(known.Renew.expand()).withDefaults(),
 		explicit:    configured != Renew{},
 		maxLifetime: time.Duration(cmp.Or(chosen.MaxLifetime, source.MaxLifetime)),
+		authorities: chosen.Authorities,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"hygiene_exporter/probes"
@@ -109,7 +110,7 @@ func (s *scan) look(source *Source, c candidate, passwords []string) (state stri
 	}
 	s.describe(source, f)
 	if f.err != nil {
-		return s.empty(c, known, f.err), nil
+		return s.empty(c, known, f), nil
 	}
 	return s.report(c, f), f.references
 }
@@ -167,14 +168,14 @@ func (s *scan) knows(name string) bool {
 }
 
 // empty deals with a file without certificates. That is nothing special in a
-// directory, but not if the file is named, held certificates before, or is a
-// store.
-func (s *scan) empty(c candidate, known bool, err error) string {
+// directory, but not if the file is named, held certificates before, is a store,
+// or is called like one and is nothing that anybody knows.
+func (s *scan) empty(c candidate, known bool, f *file) string {
 	switch {
 	case known:
 		s.fault(c.path, probes.Because(probes.Malformed, errors.New("holds no certificate any more")))
-	case c.explicit, errors.Is(err, store.ErrEmpty):
-		s.fault(c.path, probes.Because(probes.Malformed, err))
+	case c.explicit, errors.Is(f.err, store.ErrEmpty), f.kind == store.Unknown && promises(c.path):
+		s.fault(c.path, probes.Because(probes.Malformed, f.err))
 	default:
 		s.result.Observe(c.path)
 		return stateIgnored
@@ -224,11 +225,18 @@ func (s *scan) note(name, object string, at place) {
 // shownErrors is how many errors of one object are told.
 const shownErrors = 3
 
-// joined makes one error of several, with the reason of the first.
+// joined makes one error of several, with the reason of the first, on one line.
 func joined(errs []error) error {
-	shown := errs[:min(shownErrors, len(errs))]
-	if more := len(errs) - len(shown); more > 0 {
-		shown = append(slices.Clone(shown), fmt.Errorf("and %d more", more))
+	var told []string
+	for _, err := range errs {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			if !slices.Contains(told, line) {
+				told = append(told, line)
+			}
+		}
 	}
-	return probes.Because(probes.ReasonOf(errs[0]), errors.Join(shown...))
+	if more := len(told) - shownErrors; more > 0 {
+		told = append(told[:shownErrors], fmt.Sprintf("and %d more", more))
+	}
+	return probes.Because(probes.ReasonOf(errs[0]), errors.New(strings.Join(told, "; ")))
 }

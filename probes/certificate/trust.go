@@ -26,6 +26,7 @@ type authorities struct {
 	bySubject map[string][]*signer
 	version   uint64 // changes with what is in it
 	strict    bool   // the configuration says whom clients trust
+	blind     bool   // and that could not be read
 }
 
 // trusted reads the authorities that the system trusts, and those of the
@@ -34,6 +35,7 @@ func (s *scan) trusted() {
 	for _, name := range s.config.Trust {
 		if err := s.trust(name); err != nil {
 			s.fault(name, err)
+			s.authorities.blind = true
 			continue
 		}
 		s.result.Observe(name)
@@ -102,6 +104,9 @@ func (a *authorities) add(c *bundle.Certificate, dir string) {
 
 // seal computes the version, which is never 0.
 func (a *authorities) seal() {
+	if a.blind {
+		a.version = 1
+	}
 	defer func() { a.version = max(a.version, 1) }()
 	for _, same := range a.bySubject {
 		for _, known := range same {
@@ -124,34 +129,42 @@ func hash(text string) uint64 {
 }
 
 // judgeChain follows the issuers of the leaf of a part: first in its own file,
-// which is what a server sends, then among what is known.
+// which is what a server sends, then among what is known. Whether clients trust
+// it is no question when nobody said whom they trust.
 func (a *authorities) judgeChain(name string, p *part, leaf int) (incomplete, distrusted verdict) {
 	certificates := p.bundle.Certificates
-	current, length, broken := &certificates[leaf], 1, false
-	for !current.SelfSigned && length <= len(certificates) {
-		next, forged := issuerOf(current, certificates)
-		broken = broken || forged
+	current, length, links := &certificates[leaf], 1, pass
+	for !a.trusts(current) && !current.SelfSigned && length <= len(certificates) {
+		next, link := issuerOf(current, certificates)
+		links = worse(links, link)
 		if next == nil {
 			break
 		}
-		if a.trusts(next) {
-			return pass, of(broken)
-		}
 		current, length = next, length+1
 	}
-	complete, anchored := a.above(name, current, length)
-	if length == 1 && complete != pass && !current.SelfSigned && slices.ContainsFunc(certificates, func(c bundle.Certificate) bool { return c.CA }) {
+	complete, anchor := a.above(name, current, length)
+	if length == 1 && complete != pass && slices.ContainsFunc(certificates, func(c bundle.Certificate) bool { return c.CA }) {
 		complete = fail // what follows the leaf has not issued it
 	}
-	switch {
-	case broken:
-		return complete, fail
-	case anchored:
-		return complete, pass
-	case a.strict:
+	switch links = worse(links, anchor); {
+	case links == notMade && a.blind:
+		return complete, unknown
+	case links == notMade && a.strict:
 		return complete, fail
 	}
-	return complete, unknown // nobody said whom the clients trust
+	return complete, links
+}
+
+// worse returns the verdict on two links of a chain: one that is forged breaks it,
+// one that leads nowhere ends it, and one that could not be checked leaves it
+// open.
+func worse(a, b verdict) verdict {
+	for _, v := range []verdict{fail, notMade, unknown} {
+		if a == v || b == v {
+			return v
+		}
+	}
+	return pass
 }
 
 // trusts reports whether a certificate is trusted, in this or another form, as
@@ -160,74 +173,91 @@ func (a *authorities) trusts(c *bundle.Certificate) bool {
 	return slices.ContainsFunc(a.bySubject[c.SubjectHash], func(known *signer) bool { return known.trusted && known.PublicHash == c.PublicHash })
 }
 
-// issuerOf finds the certificate of a file that has signed another one, and
-// reports whether one of that name is there and has not.
-func issuerOf(c *bundle.Certificate, among []bundle.Certificate) (found *bundle.Certificate, forged bool) {
+// issuerOf finds the certificate of a file that has signed another one, and says
+// whether that is certain. It is a failure if one of that name is there and has
+// not.
+func issuerOf(c *bundle.Certificate, among []bundle.Certificate) (found *bundle.Certificate, link verdict) {
+	link = pass
 	for i := range among {
 		issuer := &among[i]
 		if issuer.SubjectHash != c.IssuerHash || issuer.Fingerprint == c.Fingerprint || !issuer.CA {
 			continue
 		}
-		if signed(c, issuer, nil) != fail {
-			return issuer, false
+		if link = signed(c, issuer, nil); link != fail {
+			return issuer, link
 		}
-		forged = true
 	}
-	return nil, forged
+	return nil, link
 }
 
 // above says whether the chain that ends with a certificate is complete, and
-// whether it leads to an authority that is trusted.
-func (a *authorities) above(name string, top *bundle.Certificate, length int) (complete verdict, anchored bool) {
-	if a.trusts(top) {
-		return pass, true
-	}
-	if top.SelfSigned {
-		return pass, false
+// whether it leads to an authority that is trusted: notMade if it does not.
+func (a *authorities) above(name string, top *bundle.Certificate, length int) (complete, anchor verdict) {
+	switch {
+	case a.trusts(top):
+		return pass, pass
+	case top.SelfSigned:
+		return pass, notMade
 	}
 	complete = unknown
 	if length == 1 && top.IssuerURL {
 		complete = fail // it is of a public authority, and nobody here knows which
 	}
 	for _, issuer := range a.bySubject[top.IssuerHash] {
+		if issuer.Fingerprint == top.Fingerprint {
+			continue
+		}
+		link := signed(top, &issuer.Certificate, issuer)
 		switch {
-		case issuer.Fingerprint == top.Fingerprint, signed(top, &issuer.Certificate, issuer) == fail:
+		case link == fail:
 		case issuer.trusted:
-			return pass, true
+			return pass, link
 		case issuer.SelfSigned, issuer.dirs[path.Dir(name)]:
 			complete = pass // a private root, or a file for the chain
 		case complete == fail:
 			complete = unknown // the server may be told to send it from another file
 		}
 	}
-	return complete, false
+	return complete, notMade
 }
 
-// signed checks the signature of one certificate with the key of another. It is
-// unknown when one of them is not kept or cannot be read by strict software, or
-// when the algorithm is too weak to be believed.
+// signed says whether one certificate has signed another. Where strict software
+// cannot tell, because it knows the key or the algorithm not or believes it no
+// longer, the identifiers of the keys decide.
 func signed(c, by *bundle.Certificate, known *signer) verdict {
-	if len(c.DER) == 0 || len(by.DER) == 0 || strings.Contains(c.Signature, "MD") || strings.Contains(c.Signature, "SHA1") {
+	if len(c.DER) == 0 || len(by.DER) == 0 {
 		return unknown
+	}
+	ids := bundle.SameKey(c.DER, by.DER)
+	if ids == bundle.Differs {
+		return fail
+	}
+	if result := verified(c, by, known); result != unknown {
+		return result
+	}
+	if ids == bundle.Agrees {
+		return pass
+	}
+	return unknown
+}
+
+// verified checks the signature of one certificate with the key of another.
+func verified(c, by *bundle.Certificate, known *signer) verdict {
+	if known == nil {
+		known = &signer{}
 	}
 	child, err := x509.ParseCertificate(c.DER)
 	if err != nil {
 		return unknown
 	}
-	parent := (*x509.Certificate)(nil)
-	if known != nil {
-		parent = known.parsed
-	}
-	if parent == nil {
-		if parent, err = x509.ParseCertificate(by.DER); err != nil {
+	if known.parsed == nil {
+		if known.parsed, err = x509.ParseCertificate(by.DER); err != nil {
 			return unknown
 		}
-		if known != nil {
-			known.parsed = parent
-		}
 	}
-	err = parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature)
-	if errors.Is(err, x509.ErrUnsupportedAlgorithm) {
+	err = known.parsed.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature)
+	var weak x509.InsecureAlgorithmError
+	if errors.Is(err, x509.ErrUnsupportedAlgorithm) || errors.As(err, &weak) {
 		return unknown
 	}
 	return of(err != nil)

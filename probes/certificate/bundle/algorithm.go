@@ -34,9 +34,9 @@ func keyText(spki ber.Element) string {
 	c := spki.Inside()
 	algorithm := c.Enter("algorithm", ber.TagSequence)
 	oid := algorithm.Take("algorithm", ber.TagOID).OID()
-	key := c.Take("key", 0x03).Content // a BIT STRING, whose first byte is no part of the key
+	key := c.Take("key", tagBitString).Content // a BIT STRING, whose first byte is no part of the key
 	switch oid {
-	case "1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10": // RSA, and RSA for PSS only: RFC 8017 §A.1.1
+	case oidRSA, oidRSAPSS: // RSA, and RSA for PSS only: RFC 8017 §A.1.1
 		if len(key) > 0 {
 			outer := ber.Cursor{Rest: key[1:]}
 			modulus := outer.Enter("key", ber.TagSequence).Take("modulus", ber.TagInteger)
@@ -45,7 +45,7 @@ func keyText(spki ber.Element) string {
 	case "1.2.840.10040.4.1": // DSA, RFC 3279 §2.3.2
 		prime := algorithm.Enter("parameters", ber.TagSequence).Take("prime", ber.TagInteger)
 		return fmt.Sprintf("dsa-%d", integer(prime.Content).BitLen())
-	case "1.2.840.10045.2.1": // RFC 5480 §2.1.1
+	case oidEllipticCurve: // RFC 5480 §2.1.1
 		return "ecdsa-" + curve(algorithm.Any("curve").OID())
 	}
 	return named(oid)
@@ -114,7 +114,7 @@ func named(oid string) string {
 func signatureText(algorithm ber.Element) string {
 	c := algorithm.Inside()
 	oid := c.Take("algorithm", ber.TagOID).OID()
-	if oid == "1.2.840.113549.1.1.10" {
+	if oid == oidRSAPSS {
 		return pssHash(c) + "-RSAPSS"
 	}
 	if name := signature(oid); name != oid {

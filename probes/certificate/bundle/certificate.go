@@ -107,7 +107,7 @@ func readCertificate(der []byte) (Certificate, error) {
 	// A certificate of version 1 has no extensions; a root of that age is
 	// self-signed.
 	c.CA = version < 2 && c.SelfSigned
-	c.readExtensions(body)
+	eachExtension(body, c.readExtension)
 	if c.NamesHash == "" {
 		c.NamesHash = c.SubjectHash
 	}
@@ -158,9 +158,8 @@ const (
 	oidAuthorityInfo    = "1.3.6.1.5.5.7.1.1"
 )
 
-// readExtensions reads what stands behind the public key. What cannot be read is
-// not there.
-func (c *Certificate) readExtensions(body *ber.Cursor) {
+// eachExtension visits what stands behind the public key, RFC 5280 §4.2.
+func eachExtension(body *ber.Cursor, visit func(oid string, value *ber.Cursor)) {
 	for !body.Done() && !body.At(ber.TagNested3) {
 		body.Any("unique identifier")
 	}
@@ -171,26 +170,30 @@ func (c *Certificate) readExtensions(body *ber.Cursor) {
 		if e.At(ber.TagBoolean) {
 			e.Any("criticality")
 		}
-		value := e.Enter("value", ber.TagOctets)
-		switch oid {
-		case oidBasicConstraints:
-			flag := value.Enter("constraints", ber.TagSequence)
-			c.CA = flag.At(ber.TagBoolean) && slices.ContainsFunc(flag.Any("flag").Content, func(b byte) bool { return b != 0 })
-		case oidSAN:
-			c.SANs = readNames(value.Enter("names", ber.TagSequence))
-		case oidPurposes:
-			c.AnyPurpose = false
-			for purposes := value.Enter("purposes", ber.TagSequence); !purposes.Done(); {
-				switch purposes.Any("purpose").OID() {
-				case "1.3.6.1.5.5.7.3.1", "2.5.29.37.0": // serverAuth, any
-					c.Server = true
-				}
+		visit(oid, e.Enter("value", ber.TagOctets))
+	}
+}
+
+// readExtension reads one. What cannot be read is not there.
+func (c *Certificate) readExtension(oid string, value *ber.Cursor) {
+	switch oid {
+	case oidBasicConstraints:
+		flag := value.Enter("constraints", ber.TagSequence)
+		c.CA = flag.At(ber.TagBoolean) && slices.ContainsFunc(flag.Any("flag").Content, func(b byte) bool { return b != 0 })
+	case oidSAN:
+		c.SANs = readNames(value.Enter("names", ber.TagSequence))
+	case oidPurposes:
+		c.AnyPurpose = false
+		for purposes := value.Enter("purposes", ber.TagSequence); !purposes.Done(); {
+			switch purposes.Any("purpose").OID() {
+			case "1.3.6.1.5.5.7.3.1", "2.5.29.37.0": // serverAuth, any
+				c.Server = true
 			}
-		case oidAuthorityInfo:
-			for access := value.Enter("access", ber.TagSequence); !access.Done(); {
-				method := access.Enter("access", ber.TagSequence).Take("method", ber.TagOID)
-				c.IssuerURL = c.IssuerURL || method.OID() == "1.3.6.1.5.5.7.48.2"
-			}
+		}
+	case oidAuthorityInfo:
+		for access := value.Enter("access", ber.TagSequence); !access.Done(); {
+			method := access.Enter("access", ber.TagSequence).Take("method", ber.TagOID)
+			c.IssuerURL = c.IssuerURL || method.OID() == "1.3.6.1.5.5.7.48.2"
 		}
 	}
 }

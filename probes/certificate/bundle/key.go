@@ -53,11 +53,20 @@ func readKey(block *pem.Block) PrivateKey {
 	default:
 		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 	}
+	if err != nil {
+		return publicPart(block.Type, block.Bytes, err)
+	}
 	return keyOf(key, err)
 }
 
 // PrivateKeyOf reads a private key in PKCS#8, RFC 5958.
-func PrivateKeyOf(der []byte) PrivateKey { return keyOf(x509.ParsePKCS8PrivateKey(der)) }
+func PrivateKeyOf(der []byte) PrivateKey {
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return publicPart("PRIVATE KEY", der, err)
+	}
+	return keyOf(key, nil)
+}
 
 func keyOf(key any, err error) PrivateKey {
 	if err != nil {
