@@ -136,7 +136,7 @@ func (a *authorities) judgeChain(name string, p *part, leaf int) (incomplete, di
 	current, length, links := &certificates[leaf], 1, pass
 	for !a.trusts(current) && !current.SelfSigned && length <= len(certificates) {
 		next, link := issuerOf(current, certificates)
-		links = worse(links, link)
+		links = weakest(links, link)
 		if next == nil {
 			break
 		}
@@ -146,7 +146,7 @@ func (a *authorities) judgeChain(name string, p *part, leaf int) (incomplete, di
 	if length == 1 && complete != pass && slices.ContainsFunc(certificates, func(c bundle.Certificate) bool { return c.CA }) {
 		complete = fail // what follows the leaf has not issued it
 	}
-	switch links = worse(links, anchor); {
+	switch links = weakest(links, anchor); {
 	case links == notMade && a.blind:
 		return complete, unknown
 	case links == notMade && a.strict:
@@ -155,10 +155,10 @@ func (a *authorities) judgeChain(name string, p *part, leaf int) (incomplete, di
 	return complete, links
 }
 
-// worse returns the verdict on two links of a chain: one that is forged breaks it,
+// weakest returns the verdict on two links of a chain: one that is forged breaks it,
 // one that leads nowhere ends it, and one that could not be checked leaves it
 // open.
-func worse(a, b verdict) verdict {
+func weakest(a, b verdict) verdict {
 	for _, v := range []verdict{fail, notMade, unknown} {
 		if a == v || b == v {
 			return v
