@@ -64,23 +64,29 @@ func kindOfKey(key string) string {
 // whose replacement lies elsewhere on the host: the old copy was forgotten, or
 // the new one was not put in its place.
 func (v inventory) judgeDuplicates(now time.Time) {
-	byNames := map[string][]lying{}
+	type kind struct{ names, key string }
+	kindOf := func(l lying) kind { return kind{l.NamesHash, kindOfKey(l.Key)} }
+	old, newest := []lying{}, map[kind]lying{}
 	for _, l := range v {
-		i := slices.Index(l.part.slots, "leaf")
+		i, _ := l.part.leaf()
 		l.part.verdicts[i][olderDuplicate] = pass
 		if d, ok := l.part.policy.deadlines(*l.Certificate, "leaf"); ok && !now.Before(d.overdue) {
-			byNames[l.NamesHash] = append(byNames[l.NamesHash], l)
+			old = append(old, l)
+			newest[kindOf(l)] = l
 		}
 	}
-	if len(byNames) == 0 {
+	if len(old) == 0 {
 		return
 	}
-	for _, newer := range v {
-		for _, old := range byNames[newer.NamesHash] {
-			if newer.NotBefore.After(old.NotBefore) && newer.NotAfter.After(old.NotAfter) && kindOfKey(newer.Key) == kindOfKey(old.Key) {
-				i := slices.Index(old.part.slots, "leaf")
-				old.part.verdicts[i][olderDuplicate] = fail
-			}
+	for _, l := range v {
+		if known, wanted := newest[kindOf(l)]; wanted && l.NotBefore.After(known.NotBefore) {
+			newest[kindOf(l)] = l
+		}
+	}
+	for _, l := range old {
+		if by := newest[kindOf(l)]; by.NotBefore.After(l.NotBefore) && by.NotAfter.After(l.NotAfter) {
+			i, _ := l.part.leaf()
+			l.part.verdicts[i][olderDuplicate] = fail
 		}
 	}
 }
