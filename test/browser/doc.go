@@ -1,0 +1,2 @@
+// Package browser looks at the pages of a running agent in a real browser.
+package browser
