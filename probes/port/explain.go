@@ -49,7 +49,11 @@ func (p *probe) Explain(_ context.Context, object string) (string, error) {
 		}
 	}
 	line("policy", "%s", p.reason(o.verdict))
-	for _, name := range o.findings() {
+	if text := p.explainFirewall(o); text != "" {
+		line("firewall", "%s", text)
+	}
+	r := &run{probe: p}
+	for _, name := range slices.Concat(o.findings(), r.firewallFindings(o, r.through(o))) {
 		line("finding", "%s", name)
 	}
 	p.explainSockets(&b, o)
@@ -117,6 +121,9 @@ func (p *probe) explainSockets(b *strings.Builder, o *object) {
 			break
 		}
 		fmt.Fprintf(b, "\n%s\n", p.socketLine(s))
+		if o.leads != nil {
+			continue // no process needs to hold it
+		}
 		if s.state != process.Found {
 			fmt.Fprintf(b, "  process      %s\n", unseen(s))
 			continue

@@ -1,3 +1,272 @@
 package port
 
-func firewallVerdicts() []string { return []string{"accepted", "dropped", "depends", "unverifiable"} }
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"hygiene_exporter/probes/internal/listeners"
+	"hygiene_exporter/probes/port/firewall"
+	"hygiene_exporter/probes/port/process"
+	"hygiene_exporter/probes/port/workload"
+)
+
+// firewallSource stands for the ruleset among what is looked at.
+const firewallSource listeners.Protocol = "firewall"
+
+// unverifiable is the verdict where the ruleset cannot be read.
+const unverifiable = "unverifiable"
+
+func firewallVerdicts() []string {
+	return []string{string(firewall.Accepted), string(firewall.Dropped), string(firewall.Depends), unverifiable}
+}
+
+// A wall is what was last known of the firewall of the host.
+type wall struct {
+	ruleset  *firewall.Ruleset
+	err      error
+	read     time.Time
+	verdicts map[firewall.Packet]firewall.Verdict
+	leads    []*object
+}
+
+// published reads the ruleset, if it was not read just before, and returns the
+// ports that it leads to containers.
+func (r *run) published(ctx context.Context, spaces []*space) []*object {
+	w := &r.wall
+	if now := r.now; w.read.IsZero() || now.Sub(w.read) >= refresh {
+		w.read = now
+		ruleset, addresses, err := r.readWall(ctx, spaces)
+		w.err = err
+		if err == nil {
+			w.ruleset, w.verdicts = ruleset, map[firewall.Packet]firewall.Verdict{}
+			w.leads = leads(ruleset, addresses, spaces)
+		}
+	}
+	if w.err != nil {
+		r.scan.failed[place{"", firewallSource}] = w.err
+		if errors.Is(w.err, firewall.ErrOther) {
+			r.scan.failed[place{"", firewallSource}] = nil // told by the verdict
+		}
+	}
+	// Each run judges anew.
+	list := make([]*object, 0, len(w.leads))
+	for _, o := range w.leads {
+		again := *o
+		list = append(list, &again)
+	}
+	return list
+}
+
+func (r *run) readWall(ctx context.Context, spaces []*space) (*firewall.Ruleset, *interfaces, error) {
+	i := slices.IndexFunc(spaces, func(s *space) bool { return s.name == "" })
+	if i < 0 {
+		return nil, nil, errors.New("the network of the host was not found")
+	}
+	view := r.source.In(spaces[i].Namespace)
+	defer view.Close()
+	if err := view.Entered(); err != nil {
+		return nil, nil, err
+	}
+	ruleset, err := firewall.Read(ctx, r.host.Netlink, r.host.Files, view.Namespace())
+	if errors.Is(err, firewall.ErrAbsent) {
+		ruleset, err = &firewall.Ruleset{}, nil // nothing is dropped
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("the ruleset of the firewall cannot be read: %w", err)
+	}
+	addresses, err := readInterfaces(ctx, r.host.Netlink, view.Namespace())
+	return ruleset, addresses, err
+}
+
+// maxAddresses bounds for how many addresses of the host it is looked where they
+// lead.
+const maxAddresses = 16
+
+// leads makes objects of published ports. A port that is led elsewhere at every
+// address of the host is published; at some of them it has their class.
+func leads(ruleset *firewall.Ruleset, in *interfaces, spaces []*space) []*object {
+	var addresses []netip.Addr
+	for address := range in.addresses {
+		if !address.IsLoopback() && !address.IsLinkLocalUnicast() && !in.onBridge(address) {
+			addresses = append(addresses, address)
+		}
+	}
+	slices.SortFunc(addresses, netip.Addr.Compare)
+	addresses = addresses[:min(len(addresses), maxAddresses)]
+	var v4, v6 int
+	for _, address := range addresses {
+		if address.Is4() {
+			v4++
+		} else {
+			v6++
+		}
+	}
+	type key struct {
+		protocol uint8
+		port     uint16
+		six      bool
+	}
+	hits := map[key][]firewall.Published{}
+	for _, p := range ruleset.Published(addresses) {
+		k := key{p.Protocol, p.Port, p.Destination.Is6()}
+		hits[k] = append(hits[k], p)
+	}
+	byName := map[string]*object{}
+	for k, list := range hits {
+		everywhere := !k.six && len(list) == v4 || k.six && len(list) == v6
+		for _, p := range list {
+			o := leadOf(p, in, spaces, everywhere)
+			if known := byName[o.name]; known != nil {
+				known.sockets = append(known.sockets, o.sockets...)
+			} else {
+				byName[o.name] = o
+			}
+		}
+	}
+	var objects []*object
+	for _, o := range byName {
+		slices.SortFunc(o.sockets, func(a, b *socket) int { return a.Address.Compare(b.Address) })
+		objects = append(objects, o)
+	}
+	return objects
+}
+
+// leadOf makes an object of one published port, which belongs to the namespace
+// that has the address where it leads.
+func leadOf(p firewall.Published, in *interfaces, spaces []*space, everywhere bool) *object {
+	protocol := listeners.TCP
+	if p.Protocol == udpNumber {
+		protocol = listeners.UDP
+	}
+	s := &socket{
+		Listener: listeners.Listener{Protocol: protocol, Address: p.Destination, Port: uint32(p.Port), Exact: true},
+		outside:  true, exposure: published, placed: true, state: process.Nobody,
+	}
+	if !everywhere {
+		s.exposure = classify(s.Listener, in)
+	}
+	for _, space := range spaces {
+		if space.in == nil || space.name == "" {
+			continue
+		}
+		if _, has := space.in.addresses[p.Target.Addr()]; has {
+			s.workload = workload.Workload{Container: space.name}
+		}
+	}
+	o := objectOf(s, false)
+	if p.Port == 0 {
+		o.port = "all"
+	}
+	o.sockets, o.leads = []*socket{s}, &p
+	o.name = o.in(s.exposure)
+	return o
+}
+
+const (
+	tcpNumber = 6
+	udpNumber = 17
+)
+
+// through returns what the firewall does with connections to an object; empty if
+// that is no question.
+func (r *run) through(o *object) string {
+	if !r.config.Firewall || o.namespace != "" || o.exposure == loopback || o.protocol != listeners.TCP && o.protocol != listeners.UDP {
+		return ""
+	}
+	if r.wall.err != nil || r.wall.ruleset == nil {
+		return unverifiable
+	}
+	if o.leads != nil {
+		return string(r.wall.ruleset.Forward(o.packet(o.leads.Target.Addr(), o.leads.Target.Port())))
+	}
+	if o.ephemeral {
+		return "" // of many ports
+	}
+	return string(r.input(o))
+}
+
+func (o *object) packet(destination netip.Addr, port uint16) firewall.Packet {
+	p := firewall.Packet{Protocol: tcpNumber, IPv6: destination.Is6(), Destination: destination, Port: port}
+	if o.protocol == listeners.UDP {
+		p.Protocol = udpNumber
+	}
+	return p
+}
+
+// input returns the verdict of the rules for the host: of all addresses and
+// families of an object, if it is the same.
+func (r *run) input(o *object) firewall.Verdict {
+	var sum firewall.Verdict
+	for _, s := range o.sockets {
+		for _, p := range o.packets(s) {
+			verdict, known := r.wall.verdicts[p]
+			if !known {
+				verdict = r.wall.ruleset.Input(p)
+				r.wall.verdicts[p] = verdict
+			}
+			switch {
+			case sum == "":
+				sum = verdict
+			case sum != verdict:
+				return firewall.Depends
+			}
+		}
+	}
+	return sum
+}
+
+// packets returns the packets that reach a socket, one for each family.
+func (o *object) packets(s *socket) []firewall.Packet {
+	port := uint16(s.Port)
+	if !s.Address.IsUnspecified() {
+		return []firewall.Packet{o.packet(s.Address, port)}
+	}
+	p := o.packet(netip.Addr{}, port)
+	six := p
+	six.IPv6 = true
+	switch {
+	case s.Address.Is4():
+		return []firewall.Packet{p}
+	case s.Exact && s.V6Only:
+		return []firewall.Packet{six}
+	}
+	return []firewall.Packet{p, six}
+}
+
+// firewallFindings returns where the firewall is not what it seems.
+func (r *run) firewallFindings(o *object, through string) []string {
+	switch {
+	case through == "" || through == unverifiable:
+	case o.leads != nil:
+		if through != string(firewall.Dropped) && r.input(o) == firewall.Dropped {
+			return []string{bypassesInput}
+		}
+	case through == string(firewall.Dropped) && o.verdict.policy == policyRequired:
+		return []string{requiredDropped}
+	}
+	return nil
+}
+
+// explainFirewall says what the firewall does, in words.
+func (p *probe) explainFirewall(o *object) string {
+	r := &run{probe: p}
+	through := r.through(o)
+	if through == "" {
+		return ""
+	}
+	text := through
+	if p.wall.err != nil {
+		text += ": " + p.wall.err.Error()
+	}
+	if o.leads != nil {
+		text = fmt.Sprintf("leads to %s, %s on the way", o.leads.Target, through)
+		if through != unverifiable {
+			text += fmt.Sprintf("; the rules for the host itself say %s", r.input(o))
+		}
+	}
+	return text
+}

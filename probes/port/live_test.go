@@ -46,6 +46,8 @@ func TestMain(m *testing.M) {
 		measure()
 	case "scrape":
 		scrape(argument)
+	case "wall":
+		wallOnce()
 	}
 }
 

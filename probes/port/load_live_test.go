@@ -139,10 +139,10 @@ func scrape(address string) {
 // the only ones that are looked through, and its first one lives in its network.
 type world struct{ init string }
 
-func newWorld(t *testing.T) world {
+func newWorld(t *testing.T, network string) world {
 	t.Helper()
-	netns(t, "hygiene-load")
-	cmd := exec.Command("nsenter", "--net=/run/netns/hygiene-load", "unshare", "--fork", "--pid", "--mount-proc", "--kill-child", "sleep", "900")
+	netns(t, network)
+	cmd := exec.Command("nsenter", "--net=/run/netns/"+network, "unshare", "--fork", "--pid", "--mount-proc", "--kill-child", "sleep", "900")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestLiveCostBesideConnections(t *testing.T) {
 	if os.Getenv("HYGIENE_FULL") != "" {
 		holders, each = 11, 9100
 	}
-	w := newWorld(t)
+	w := newWorld(t, "hygiene-load")
 	w.stay(t, "1 0 1000")
 	for i := range holders {
 		w.stay(t, fmt.Sprintf("%d %d 0", i+2, each))

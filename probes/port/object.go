@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"hygiene_exporter/probes/internal/listeners"
+	"hygiene_exporter/probes/port/firewall"
 	"hygiene_exporter/probes/port/process"
 	"hygiene_exporter/probes/port/workload"
 )
@@ -46,6 +47,7 @@ type object struct {
 	sockets   []*socket
 
 	verdict verdict
+	leads   *firewall.Published // where a published port leads; nil for listeners
 }
 
 // group makes objects of sockets. The same port for every address of IPv4 and,
@@ -129,6 +131,14 @@ func portName(l listeners.Listener) string {
 		return fmt.Sprintf("0x%04x", l.Port)
 	}
 	return strconv.Itoa(int(l.Port))
+}
+
+// source returns what has to be looked at to know that the object is there.
+func (o *object) source() listeners.Protocol {
+	if o.leads != nil {
+		return firewallSource
+	}
+	return o.protocol
 }
 
 // values lists what the sockets of an object have, each once, at most five.

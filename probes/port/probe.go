@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,8 @@ type probe struct {
 	loaded bool
 	saved  time.Time
 	runs   int
+
+	wall wall
 
 	before  map[string]map[uint64]bool // inodes by object, of the last run
 	objects map[string]*object         // of the last run
@@ -125,10 +128,14 @@ func (r *run) look(ctx context.Context, spaces []*space) ([]*object, error) {
 	}
 	chosen := r.ephemeralPorts()
 	objects := group(r.decided(s.sockets), func(x *socket) bool { return chosen(x) && !r.config.names(x.Protocol, x.Port) })
+	if r.config.Firewall {
+		objects = append(objects, r.published(ctx, spaces)...)
+		slices.SortFunc(objects, func(a, b *object) int { return strings.Compare(a.name, b.name) })
+	}
 	for _, o := range objects {
 		o.verdict = r.config.judge(o, r.now)
 	}
-	return objects, nil
+	return objects, ctx.Err()
 }
 
 // lost reports whether a socket of the last run is missing.
@@ -139,7 +146,7 @@ func (r *run) lost(s *scan) bool {
 	}
 	for _, inodes := range r.before {
 		for inode := range inodes {
-			if !there[inode] {
+			if !there[inode] && inode > 0 {
 				return true
 			}
 		}

@@ -92,7 +92,11 @@ func (r *run) describe(o *object) {
 		o.values(func(s *socket) string { return s.process.Executable }),
 		v.policy, owner)
 	r.remembered(o)
-	for _, name := range o.findings() {
+	through := r.through(o)
+	if through != "" {
+		r.result.Add(firewallVerdict, 1, o.name, through, owner)
+	}
+	for _, name := range slices.Concat(o.findings(), r.firewallFindings(o, through)) {
 		r.result.Add(finding, 1, o.name, name, owner)
 	}
 	if v.rule >= 0 && v.policy != policyForbidden {
@@ -115,7 +119,7 @@ func undecided(v verdict) error {
 // they are. What was there for one moment only is not remembered, unless it was
 // a violation.
 func (r *run) remembered(o *object) {
-	d := detail{Protocol: o.protocol, Namespace: o.namespace}
+	d := detail{Protocol: o.source(), Namespace: o.namespace}
 	if o.verdict.violated() {
 		d.Policy = o.verdict.policy
 	}

@@ -227,6 +227,9 @@ func (p *probe) exposure(l listeners.Listener, in *interfaces, now time.Time) st
 
 // needAddresses reports whether addresses or devices decide anything.
 func (p *probe) needAddresses(sockets []*socket, space *space) bool {
+	if p.config.Firewall && space.name != "" {
+		return true // does a published port lead here?
+	}
 	for _, s := range sockets {
 		if s.Device > 0 || s.Address.IsValid() && !s.Address.IsUnspecified() && !s.Address.IsLoopback() {
 			return true

@@ -2,6 +2,7 @@ package listeners
 
 import (
 	"bytes"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,11 +17,9 @@ func FuzzDiag(f *testing.F) {
 		f.Fatal(err)
 	}
 	for line := range strings.Lines(string(tape)) {
-		var raw []byte
-		for text := strings.TrimSpace(line); len(text) >= 2; text = text[2:] {
-			raw = append(raw, hexByte(text[0])<<4|hexByte(text[1]))
+		if raw, err := hex.DecodeString(strings.TrimSpace(line)); err == nil {
+			f.Add(raw)
 		}
-		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for protocol, d := range diags() {
@@ -37,13 +36,6 @@ func FuzzDiag(f *testing.F) {
 			}
 		}
 	})
-}
-
-func hexByte(c byte) byte {
-	if c >= 'a' {
-		return c - 'a' + 10
-	}
-	return c - '0'
 }
 
 // FuzzTable: whatever stands in a table, nothing panics, and what stands before

@@ -17,6 +17,7 @@ import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/internal/listeners"
 	"hygiene_exporter/probes/internal/rootfs"
+	"hygiene_exporter/probes/probetest"
 )
 
 const recording = "testdata/namespace"
@@ -55,7 +56,7 @@ func list(t *testing.T, root string, kernel probes.Netlink) (all []listeners.Lis
 // dumps, our reading of its tables, and what ss said of the same sockets.
 func TestRecordedDumpsAndTablesAreWhatSSSaid(t *testing.T) {
 	t.Parallel()
-	tape, err := parseTape(read(t, "netlink"))
+	tape, err := probetest.ParseTape(read(t, "netlink"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,10 +127,10 @@ func TestNoModuleIsEverLoaded(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			tape := &tape{}
+			tape := &probetest.Tape{}
 			view := listeners.New(rootfs.New(rootfs.Paths{Root: host(t, test.files)}), tape).Own()
 			_, _ = view.List(t.Context(), listeners.TCP)
-			if got := tape.asked > 0; got != test.asked {
+			if got := tape.Asked > 0; got != test.asked {
 				t.Errorf("asked is %t; want %t", got, test.asked)
 			}
 		})

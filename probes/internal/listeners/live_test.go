@@ -3,7 +3,6 @@
 package listeners_test
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -24,10 +23,10 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/internal/listeners"
 	"hygiene_exporter/probes/internal/netlink"
 	"hygiene_exporter/probes/internal/rootfs"
+	"hygiene_exporter/probes/probetest"
 )
 
 // asEnv makes the test binary print what it sees and end: so it can look with
@@ -495,7 +494,7 @@ func TestLiveRecord(t *testing.T) {
 	if i < 0 {
 		t.Fatalf("the namespace is not among %+v", spaces)
 	}
-	recorder := &recorder{}
+	recorder := &probetest.Tape{Kernel: netlink.Kernel{}}
 	view := listeners.New(source, recorder).In(spaces[i])
 	defer view.Close()
 	for _, protocol := range listeners.Protocols() {
@@ -525,22 +524,4 @@ func lite(found []listeners.Listener) (n int) {
 		}
 	}
 	return n
-}
-
-// recorder passes requests on and keeps the answers, as parseTape reads them.
-type recorder struct{ bytes.Buffer }
-
-func (r *recorder) Dump(ctx context.Context, request probes.NetlinkRequest, each func(probes.NetlinkMessage) error) error {
-	var answers [][]byte
-	err := netlink.Kernel{}.Dump(ctx, request, func(m probes.NetlinkMessage) error {
-		answers = append(answers, bytes.Clone(m.Payload))
-		return each(m)
-	})
-	if err == nil {
-		fmt.Fprintf(r, "%x\n", request.Payload)
-		for _, answer := range answers {
-			fmt.Fprintf(r, "\t%x\n", answer)
-		}
-	}
-	return err
 }

@@ -1,0 +1,360 @@
+package firewall
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+)
+
+// A Verdict is what becomes of a packet.
+type Verdict string
+
+// The verdicts.
+const (
+	Accepted Verdict = "accepted"
+	Dropped  Verdict = "dropped"
+	Depends  Verdict = "depends" // on what a port alone does not tell
+)
+
+// Hooks of linux/netfilter.h.
+const (
+	hookPrerouting = 0
+	hookInput      = 1
+	hookForward    = 2
+)
+
+// outcomes is a set of what may become of a packet in a chain.
+type outcomes uint8
+
+const (
+	accept outcomes = 1 << iota
+	drop
+	goOn // to the rule behind the one that jumped here, or to the policy
+)
+
+// Input says what becomes of a packet for this host.
+func (r *Ruleset) Input(p Packet) Verdict { return r.verdict(p, hookPrerouting, hookInput) }
+
+// Forward says what becomes of a packet that is passed on to a container.
+func (r *Ruleset) Forward(p Packet) Verdict { return r.verdict(p, hookForward) }
+
+func (r *Ruleset) verdict(p Packet, hooks ...uint32) Verdict {
+	sum := accept
+	for _, hook := range hooks {
+		for _, c := range r.bases(p, hook, "filter") {
+			e := evaluation{ruleset: r, packet: p}
+			result := e.chain(c, 0)
+			if result&goOn != 0 {
+				result |= policy(c.policy)
+			}
+			sum |= result & drop
+			if result&accept == 0 {
+				sum &^= accept
+				return verdictOf(sum)
+			}
+		}
+	}
+	if r.early() {
+		sum |= drop
+	}
+	return verdictOf(sum)
+}
+
+func policy(number uint32) outcomes {
+	if number == 1 {
+		return accept
+	}
+	return drop
+}
+
+func verdictOf(sum outcomes) Verdict {
+	switch sum {
+	case accept:
+		return Accepted
+	case drop:
+		return Dropped
+	}
+	return Depends
+}
+
+// early reports whether rules look at packets before all hooks that are read.
+func (r *Ruleset) early() bool {
+	for key, c := range r.chains {
+		if key.family == familyNetdev && c.base && (len(c.rules) > 0 || c.policy != 1) {
+			return true
+		}
+	}
+	return false
+}
+
+// bases returns the base chains of a hook, in the order in which the kernel
+// calls them.
+func (r *Ruleset) bases(p Packet, hook uint32, kind string) []*chain {
+	own := uint8(familyIPv4)
+	if p.IPv6 {
+		own = familyIPv6
+	}
+	var list []*chain
+	for key, c := range r.chains {
+		if c.base && c.hook == hook && c.kind == kind && (key.family == own || key.family == familyInet) {
+			list = append(list, c)
+		}
+	}
+	slices.SortFunc(list, func(a, b *chain) int {
+		return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(a.key.table, b.key.table), cmp.Compare(a.key.name, b.key.name))
+	})
+	return list
+}
+
+// An evaluation follows one packet.
+type evaluation struct {
+	ruleset *Ruleset
+	packet  Packet
+	// nat is called for each rule that may lead the packet elsewhere.
+	nat   func(e expression, regs registers)
+	rules int // that were followed
+}
+
+const (
+	maxDepth = 16     // as in the kernel
+	maxRules = 20_000 // that are followed for one packet
+)
+
+func (e *evaluation) chain(c *chain, depth int) outcomes {
+	if c == nil || depth > maxDepth {
+		return accept | drop | goOn
+	}
+	var sum outcomes
+	for _, rule := range c.rules {
+		if e.rules++; e.rules > maxRules {
+			return accept | drop | goOn
+		}
+		applies, result := e.rule(c.key, rule, depth)
+		if applies == isFalse {
+			continue
+		}
+		sum |= result & (accept | drop)
+		if applies == isTrue && result&goOn == 0 {
+			if result == 0 { // it returns
+				return sum | goOn
+			}
+			return sum
+		}
+		if applies == either && result == 0 {
+			sum |= goOn
+		}
+	}
+	return sum | goOn
+}
+
+// rule follows one rule. The result is what it may do if it applies: nothing,
+// which is goOn; or return, which is none of the outcomes.
+func (e *evaluation) rule(in chainKey, rule []expression, depth int) (truth, outcomes) {
+	regs := registers{}
+	applies := isTrue
+	for _, x := range rule {
+		switch x.name {
+		case "meta", "payload", "ct":
+			if _, loads := x.data[1]; loads {
+				regs.set(x.data.number(1), e.packet.load(x))
+			}
+		case "bitwise":
+			regs.set(x.data.number(2), regs.at(x.data.number(1)).bitwise(x.data))
+		case "immediate":
+			if x.data.number(1) == 0 {
+				return applies, e.code(in, x.data.nested(2).nested(2), depth)
+			}
+			regs.set(x.data.number(1), value{bytes: x.data.nested(2)[1]})
+		case "reject":
+			return applies, drop
+		case "queue":
+			return applies, accept | drop
+		case "nat":
+			if e.nat != nil && applies != isFalse {
+				e.nat(x, regs)
+			}
+			return applies, accept
+		case "masq", "redir", "tproxy":
+			return applies, accept
+		case "counter", "log", "notrack", "objref", "dup", "last":
+		case "target":
+			result, ends := e.target(x, regs, applies)
+			if ends {
+				return applies, result
+			}
+		case "lookup":
+			is, result, ends := e.lookup(in, x, regs, depth)
+			applies = applies.and(is)
+			if ends && applies != isFalse {
+				return applies, result
+			}
+		default:
+			applies = applies.and(e.condition(x, regs))
+		}
+		if applies == isFalse {
+			return isFalse, 0
+		}
+	}
+	return applies, goOn
+}
+
+// code returns what the verdict of a rule may do.
+func (e *evaluation) code(in chainKey, a attributes, depth int) outcomes {
+	const toDrop, toAccept, toJump, toGoto, toReturn = 0, 1, -3, -4, -5
+	target := e.ruleset.chains[chainKey{in.family, in.table, a.text(2)}]
+	switch int32(a.number(1)) {
+	case toDrop:
+		return drop
+	case toAccept:
+		return accept
+	case toJump:
+		return e.chain(target, depth+1)
+	case toGoto:
+		result := e.chain(target, depth+1)
+		if result == goOn {
+			return 0 // it does not come back here
+		}
+		if result&goOn != 0 {
+			return accept | drop | goOn
+		}
+		return result
+	case toReturn:
+		return 0
+	}
+	return goOn
+}
+
+// condition returns whether the expression lets the packet pass on.
+func (e *evaluation) condition(x expression, regs registers) truth {
+	switch x.name {
+	case "cmp":
+		return regs.at(x.data.number(1)).compare(x.data.number(2), x.data.nested(3)[1])
+	case "range":
+		v := regs.at(x.data.number(1))
+		within := v.compare(opMoreEq, x.data.nested(3)[1]).and(v.compare(opLessEq, x.data.nested(4)[1]))
+		if x.data.number(2) == opNotEqual {
+			return within.not()
+		}
+		return within
+	case "match":
+		return e.packet.match(x.data)
+	}
+	return either // limits, quotas, and what is newer than this program
+}
+
+// lookup looks up a register in a set or a map. A map of verdicts ends the rule.
+func (e *evaluation) lookup(in chainKey, x expression, regs registers, depth int) (is truth, result outcomes, ends bool) {
+	s := e.ruleset.sets[setKey{in.family, in.table, x.data.text(1)}]
+	is, found := s.find(regs.at(x.data.number(2)))
+	if _, maps := x.data[3]; maps {
+		to := x.data.number(3)
+		switch {
+		case to == 0 && found != nil:
+			return is, e.code(in, found.verdict, depth), true
+		case to == 0:
+			return is, accept | drop | goOn, true
+		case found != nil:
+			regs.set(to, value{bytes: found.data})
+		default:
+			regs.set(to, value{})
+		}
+		return is, goOn, false
+	}
+	if x.data.number(5)&1 != 0 {
+		is = is.not()
+	}
+	return is, goOn, false
+}
+
+// match reads the matches of iptables that iptables-nft leaves as they are.
+func (p Packet) match(a attributes) truth {
+	info := a[3]
+	number := func(at int) uint16 { return binary.NativeEndian.Uint16(info[at:]) }
+	switch name := a.text(1); {
+	case (name == "tcp" || name == "udp") && len(info) >= 9:
+		return p.matchPorts(info)
+	case name == "multiport" && len(info) >= 48:
+		return p.matchMultiport(info)
+	case name == "conntrack" && len(info) >= 152:
+		// A struct xt_conntrack_mtinfo2 or 3.
+		const state, newState = 1, 8
+		if number(146) != state {
+			return either // it asks for more than the state
+		}
+		is := truthOf(number(150)&newState != 0)
+		if number(148)&state != 0 {
+			is = is.not()
+		}
+		return is
+	case name == "comment":
+		return isTrue
+	}
+	return either
+}
+
+// matchPorts reads a struct xt_tcp or xt_udp.
+func (p Packet) matchPorts(info []byte) truth {
+	number := func(at int) uint16 { return binary.NativeEndian.Uint16(info[at:]) }
+	if number(0) != 0 || number(2) != 0xffff {
+		return either // it asks for the port of the client
+	}
+	inverted := info[8] // of struct xt_udp
+	if p.Protocol == 6 && len(info) >= 12 {
+		inverted = info[11]
+		if info[8] != 0 || info[9] != 0 && info[9]&0x17 != info[9] {
+			return either // it asks for options or other flags
+		}
+		const syn = 0x02
+		if flags := truthOf(syn&info[9] == info[10]); flags == isFalse && info[9] != 0 {
+			return isFalse
+		}
+	}
+	is := truthOf(number(4) <= p.Port && p.Port <= number(6))
+	if inverted&0x02 != 0 {
+		return is.not()
+	}
+	return is
+}
+
+// matchMultiport reads a struct xt_multiport_v1.
+func (p Packet) matchMultiport(info []byte) truth {
+	const destination = 1
+	count := int(info[1])
+	if info[0] != destination || count > 15 {
+		return either
+	}
+	port := func(i int) uint16 { return binary.NativeEndian.Uint16(info[2+2*i:]) }
+	is := isFalse
+	for i := 0; i < count; i++ {
+		first, last := port(i), port(i)
+		if info[32+i] != 0 && i+1 < count { // the beginning of a range
+			i++
+			last = port(i)
+		}
+		if first <= p.Port && p.Port <= last {
+			is = isTrue
+		}
+	}
+	if info[47] != 0 {
+		return is.not()
+	}
+	return is
+}
+
+// target reads the targets of iptables that iptables-nft leaves as they are.
+func (e *evaluation) target(x expression, regs registers, applies truth) (result outcomes, ends bool) {
+	switch x.data.text(1) {
+	case "REJECT":
+		return drop, true
+	case "DNAT":
+		if e.nat != nil && applies != isFalse {
+			e.nat(x, regs)
+		}
+		return accept, true
+	case "MASQUERADE", "SNAT", "REDIRECT", "NETMAP":
+		return accept, true
+	case "LOG", "NFLOG", "MARK", "CONNMARK", "TCPMSS", "AUDIT", "TRACE", "CLASSIFY", "CT", "SET", "DSCP", "TOS":
+		return goOn, false
+	}
+	return accept | drop | goOn, true
+}
