@@ -125,6 +125,7 @@ func (p *pkg) at(text string) (v *ver, fresh bool) {
 // fill takes over the fields of a stanza.
 func (v *ver) fill(s deb822.Stanza) {
 	v.source, v.sourceVersion = v.pkg.name, v.version
+	v.essential = v.pkg.name == "apt"
 	s.Fields(func(name, value []byte) bool {
 		text := func() string { return string(value) }
 		switch strings.ToLower(string(name)) {

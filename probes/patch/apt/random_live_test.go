@@ -198,7 +198,7 @@ func TestLiveGeneratedDependenciesMostlyAsAptSeesThem(t *testing.T) {
 func generated(t *testing.T, dependencies bool) (agreed, asked int) {
 	count := 150
 	if os.Getenv("HYGIENE_FULL") != "" {
-		count = 3000
+		count = 1000
 	}
 	for seed := range count {
 		s := generate(uint64(seed), dependencies)

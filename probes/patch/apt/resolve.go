@@ -15,9 +15,10 @@ type plan struct {
 	view    *view
 	choice  map[*pkg]*ver // after the upgrade; nil is removed or not installed
 	fixed   map[*pkg]bool // must stay as they are: on hold, or phased
+	given   map[*pkg]bool // given up: what they need cannot be installed
+	before  map[*pkg]bool // were to be changed before packages had to give way to each other
 	why     map[*pkg]string
 	scores  map[*pkg]int
-	users   map[string][]*pkg // packages with a version that names the name in a dependency
 	offers  map[string][]*pkg // packages with a version that has or provides the name
 	list    []*pkg            // what was installed, by name
 	changed bool
@@ -25,11 +26,11 @@ type plan struct {
 
 // maxRounds bounds the resolution, which ends much earlier unless packages
 // contradict each other in a circle.
-const maxRounds = 50
+const maxRounds = 20
 
 // resolve makes the plan.
 func (v *view) resolve() *plan {
-	p := &plan{view: v, choice: map[*pkg]*ver{}, fixed: map[*pkg]bool{}, why: map[*pkg]string{}}
+	p := &plan{view: v, choice: map[*pkg]*ver{}, fixed: map[*pkg]bool{}, given: map[*pkg]bool{}, before: map[*pkg]bool{}, why: map[*pkg]string{}}
 	p.list = slices.DeleteFunc(v.packages.sorted(), func(known *pkg) bool { return known.current == nil })
 	for _, known := range p.list {
 		p.choice[known] = known.current
@@ -52,10 +53,20 @@ func (v *view) resolve() *plan {
 			p.choice[known] = candidate
 		}
 	}
+	for _, known := range p.list {
+		p.mark(known)
+	}
+	for known, chosen := range p.choice {
+		p.before[known] = chosen != nil && chosen != known.current
+	}
 	p.score()
-	for range maxRounds {
+	order := p.order()
+	for n := range maxRounds {
 		p.changed = false
-		p.round()
+		for _, known := range order {
+			p.reinstate(known)
+			p.settle(known, n)
+		}
 		if !p.changed {
 			break
 		}
@@ -63,34 +74,42 @@ func (v *view) resolve() *plan {
 	return p
 }
 
-// index notes who may be named by whom.
-func (p *plan) index() {
-	p.users, p.offers = map[string][]*pkg{}, map[string][]*pkg{}
-	note := func(index map[string][]*pkg, name string, known *pkg) {
-		if list := index[name]; len(list) == 0 || list[len(list)-1] != known {
-			index[name] = append(list, known)
+// mark installs what a package needs in its chosen version, or gives that
+// version up for good.
+func (p *plan) mark(known *pkg) {
+	if p.choice[known] == nil || p.choice[known] == known.current {
+		return
+	}
+	for group := p.missing(known); group != nil; group = p.missing(known) {
+		if !p.install(known, group, 0) {
+			p.choice[known], p.given[known] = known.current, true
+			p.why[known] = "it needs " + print(group) + ", which cannot be installed"
+			return
 		}
 	}
-	for _, known := range p.view.packages.sorted() {
-		note(p.offers, known.name, known)
-		for _, v := range known.versions {
-			for _, provided := range v.provided() {
-				note(p.offers, provided.name, known)
-			}
-			if v != known.current && !v.newerThanCurrent() {
-				continue
-			}
-			for _, group := range v.relations().needs {
-				for _, r := range group {
-					note(p.users, r.name, known)
-				}
-			}
+	for _, r := range p.clashes(known) {
+		if !p.separate(known, r.with, r.relation) {
+			return
 		}
 	}
 }
 
-func (v *ver) newerThanCurrent() bool {
-	return v.pkg.current == nil || v.newerThan(v.pkg.current)
+// index notes who has or provides a name.
+func (p *plan) index() {
+	p.offers = map[string][]*pkg{}
+	note := func(name string, known *pkg) {
+		if list := p.offers[name]; len(list) == 0 || list[len(list)-1] != known {
+			p.offers[name] = append(list, known)
+		}
+	}
+	for _, known := range p.view.packages.sorted() {
+		note(known.name, known)
+		for _, v := range known.versions {
+			for _, provided := range v.provided() {
+				note(provided.name, known)
+			}
+		}
+	}
 }
 
 // satisfied reports whether a dependency of a package is fulfilled by what is
@@ -147,84 +166,35 @@ func (p *plan) synchronised(known *pkg, candidate *ver) bool {
 	return true
 }
 
-// round looks once at everything that is chosen, the most important first.
-func (p *plan) round() {
-	order := make([]*pkg, 0, len(p.choice))
-	for known, chosen := range p.choice {
-		if chosen != nil {
-			order = append(order, known)
-		}
+// candidate returns what a package can be upgraded to, which is what is
+// installed once the upgrade was given up.
+func (p *plan) candidate(known *pkg) *ver {
+	if p.given[known] {
+		return known.current
 	}
-	slices.SortFunc(order, func(a, b *pkg) int { return p.before(a, b) })
-	for _, known := range order {
-		for group := p.missing(known); group != nil; group = p.missing(known) {
-			if !p.fulfil(known, group) {
-				break
-			}
-		}
-		p.refuse(known)
-	}
+	return p.view.policy.candidate(known)
 }
 
-// fulfil does something about a dependency that is not fulfilled, and reports
-// whether there is anything left to look at.
-func (p *plan) fulfil(known *pkg, group []relation) bool {
-	if p.install(known, group, 0) {
-		p.changed = true
-		return true
-	}
-	upgraded := known.current != nil && p.choice[known] != known.current
-	switch {
-	case upgraded:
-		p.keep(known, "it needs "+print(group)+", which cannot be installed")
-	case known.current == nil:
-		p.remove(known)
-	default: // something else was changed that it needs as it was
-		p.protect(known, group)
-	}
-	return false
+// A clash is a package that another must not be together with.
+type clash struct {
+	with *pkg
+	relation
 }
 
-// protect decides between an installed package and a change of what it needs.
-func (p *plan) protect(known *pkg, group []relation) {
-	for _, r := range group {
-		for _, other := range p.offers[r.name] {
-			now := other.current
-			if now == nil || p.choice[other] == now || !now.satisfies(r, known.arch, p.view.native) {
-				continue
-			}
-			if p.fixed[known] || p.scores[known] > p.scores[other] {
-				if p.choice[other] == nil {
-					p.choice[other] = now // what wants it away has to give way
-					p.fixed[other] = true
-					p.changed = true
-				} else {
-					p.keep(other, fmt.Sprintf("%s needs it as it is", known))
-				}
-				return
-			}
-		}
-	}
-	if !p.fixed[known] {
-		p.remove(known)
-	}
-}
-
-// refuse decides between a package and those that it must not be together with.
-func (p *plan) refuse(known *pkg) {
+// clashes returns what a package must not be together with, and is.
+func (p *plan) clashes(known *pkg) []clash {
+	var list []clash
 	for _, group := range p.choice[known].refusals() {
 		for _, r := range group {
 			for _, other := range p.offers[r.name] {
 				chosen := p.choice[other]
-				if other.name == known.name || chosen == nil || !r.matches(chosen) || r.arch != "" && r.arch != "any" && r.arch != other.arch {
-					continue
-				}
-				if !p.separate(known, other, r) {
-					return
+				if other.name != known.name && chosen != nil && r.matches(chosen) && (r.arch == "" || r.arch == "any" || r.arch == other.arch) {
+					list = append(list, clash{other, r})
 				}
 			}
 		}
 	}
+	return list
 }
 
 // refusals returns what a version must not be together with; nil has none.
@@ -233,6 +203,134 @@ func (v *ver) refusals() [][]relation {
 		return nil
 	}
 	return v.relations().refused
+}
+
+// sound reports whether a package has all that it needs and nothing that it
+// refuses. What was unsound before any upgrade counts as sound.
+func (p *plan) sound(known *pkg) bool {
+	if p.missing(known) != nil {
+		return false
+	}
+	return !slices.ContainsFunc(p.clashes(known), func(c clash) bool { return !p.old(known, c) })
+}
+
+// old reports whether a clash was there before.
+func (p *plan) old(known *pkg, c clash) bool {
+	return known.current != nil && p.choice[known] == known.current && p.choice[c.with] == c.with.current
+}
+
+// reinstate tries once to upgrade what was kept back for the sake of
+// another, which may have been kept back itself meanwhile.
+func (p *plan) reinstate(known *pkg) {
+	if !p.before[known] || known.current == nil || p.fixed[known] || p.given[known] || p.choice[known] != known.current {
+		return
+	}
+	p.before[known] = false // once, or two that exclude each other would go on for ever
+	unsound := p.unsound()
+	p.choice[known] = p.candidate(known)
+	if !p.sound(known) || p.unsound() > unsound {
+		p.choice[known] = known.current
+		return
+	}
+	delete(p.why, known)
+}
+
+// unsound counts the packages that are not sound.
+func (p *plan) unsound() (n int) {
+	for known, chosen := range p.choice {
+		if chosen != nil && !p.sound(known) {
+			n++
+		}
+	}
+	return n
+}
+
+// settle does something about a package that is not sound: it, or what is in
+// its way, is kept as it was or removed. The one with the lower score gives way,
+// but what was upgraded goes back first.
+func (p *plan) settle(known *pkg, round int) {
+	if p.choice[known] == nil || p.sound(known) {
+		return
+	}
+	if group := p.missing(known); group != nil {
+		p.fulfil(known, group, round)
+		return
+	}
+	for _, c := range p.clashes(known) {
+		if p.old(known, c) {
+			continue
+		}
+		if p.scores[known] <= p.scores[c.with] {
+			p.yield(known, fmt.Sprintf("it must not be together with %s %s", c.with, p.choice[c.with].version))
+			return
+		}
+		p.push(known, c)
+	}
+}
+
+// fulfil does something about a dependency that is not fulfilled.
+func (p *plan) fulfil(known *pkg, group []relation, round int) {
+	why := "it needs " + print(group) + ", which is not installed then"
+	for _, r := range group {
+		for _, other := range p.offers[r.name] {
+			if !slices.ContainsFunc(other.versions, func(v *ver) bool { return v.satisfies(r, known.arch, p.view.native) }) {
+				continue
+			}
+			now := other.current
+			wasMet := now != nil && now.satisfies(r, known.arch, p.view.native)
+			switch {
+			case wasMet && p.scores[known] > p.scores[other]:
+				if p.fixed[other] {
+					continue
+				}
+				p.keep(other, fmt.Sprintf("%s needs it as it is", known))
+				if round > 1 { // they go in a circle: whoever is needed gains weight
+					p.scores[other] = max(p.scores[other], p.scores[known])
+				}
+				return
+			case p.fixed[known]:
+				continue
+			}
+			p.yield(known, why)
+			if round > 1 && p.choice[known] == nil {
+				p.scores[known] = max(p.scores[known], p.scores[other])
+			}
+			return
+		}
+	}
+	if !p.fixed[known] {
+		p.yield(known, why)
+	}
+}
+
+// yield takes back the upgrade of a package, and removes the package if that
+// does not help.
+func (p *plan) yield(known *pkg, why string) {
+	if p.fixed[known] {
+		return
+	}
+	if known.current != nil {
+		p.keep(known, why)
+		if p.sound(known) {
+			return
+		}
+	}
+	p.remove(known)
+}
+
+// push makes room for a package whose score is higher.
+func (p *plan) push(known *pkg, c clash) {
+	if candidate := p.candidate(c.with); candidate != nil && !p.fixed[c.with] && !c.matches(candidate) && p.choice[c.with] != candidate {
+		p.choice[c.with], p.changed = candidate, true
+		return
+	}
+	switch {
+	case p.fixed[c.with]:
+	case c.with.current != nil && p.choice[c.with] != c.with.current && !c.matches(c.with.current):
+		p.keep(c.with, fmt.Sprintf("%s must not be together with the newer version", known))
+	default:
+		p.remove(c.with)
+	}
 }
 
 // separate ends a conflict, and reports whether the package that has it is

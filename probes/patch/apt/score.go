@@ -2,6 +2,7 @@ package apt
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -66,7 +67,7 @@ func (p *plan) ownScore(known *pkg, chosen *ver) int {
 	if chosen.essential {
 		score += 100
 	}
-	if candidate := p.view.policy.candidate(known); known.current != nil && candidate != nil && len(candidate.indexes) > 0 {
+	if candidate := p.candidate(known); known.current != nil && candidate != nil && len(candidate.indexes) > 0 {
 		score++
 	}
 	return score
@@ -91,11 +92,16 @@ func (p *plan) lend(known *pkg, chosen *ver) {
 	give(chosen.relations().refused, -1)
 }
 
-// before orders packages for the resolution: higher scores first.
-func (p *plan) before(a, b *pkg) int {
-	return cmp.Or(
-		cmp.Compare(p.scores[b], p.scores[a]),
-		strings.Compare(a.name, b.name),
-		strings.Compare(a.arch, b.arch),
-	)
+// order lists what is chosen, the most important first.
+func (p *plan) order() []*pkg {
+	var list []*pkg
+	for known, chosen := range p.choice {
+		if chosen != nil {
+			list = append(list, known)
+		}
+	}
+	slices.SortFunc(list, func(a, b *pkg) int {
+		return cmp.Or(cmp.Compare(p.scores[b], p.scores[a]), strings.Compare(a.name, b.name), strings.Compare(a.arch, b.arch))
+	})
+	return list
 }
