@@ -87,6 +87,16 @@ func redundancyCases() map[string]struct{ fires, silent string } {
 		"HygieneRedundancyRebuildStalled": deadline("sync_deadline"),
 		"HygieneRedundancyScrubOverdue":   deadline("scrub_deadline"),
 		"HygieneRedundancyScrubErrors":    positive("scrub_errors"),
+		"HygieneRedundancyPoolFull": {
+			fires: `
+				hygiene_redundancy_pool_used_ratio{object="lvm/vg/pool", kind="lvm", owner="db", part="data"} 0.95
+				hygiene_redundancy_pool_used_limit_ratio{object="lvm/vg/pool", kind="lvm", owner="db", part="data"} 0.9
+				hygiene_redundancy_pool_used_ratio{object="lvm/vg/pool", kind="lvm", owner="db", part="metadata"} 0.92
+				hygiene_redundancy_pool_used_limit_ratio{object="lvm/vg/pool", kind="lvm", owner="db", part="metadata"} 0.9`,
+			silent: `
+				hygiene_redundancy_pool_used_ratio{object="lvm/vg/pool", kind="lvm", owner="db", part="data"} 0.89
+				hygiene_redundancy_pool_used_limit_ratio{object="lvm/vg/pool", kind="lvm", owner="db", part="data"} 0.9`,
+		},
 		"HygieneRedundancyCacheUnprotected": {
 			fires:  `hygiene_redundancy_write_cache_protected{object="mdraid/md0", kind="mdraid", owner="db"} 0`,
 			silent: `hygiene_redundancy_write_cache_protected{object="mdraid/md0", kind="mdraid", owner="db"} 1`,

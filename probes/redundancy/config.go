@@ -11,7 +11,6 @@ import (
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/redundancy/group"
-	"hygiene_exporter/probes/redundancy/tool"
 )
 
 // Config is the section "redundancy" of the configuration file.
@@ -19,8 +18,10 @@ type Config struct {
 	probes.Settings `yaml:",inline"`
 	// What there should be, where the agent must not decide from what it saw. It is also how less than there was is accepted.
 	Expect []Expect `yaml:"expect"`
-	// Tools that are asked more or less often than every 30 s (drbdsetup), 1 min (zpool, dmsetup, teamdctl), 5 min (ipmitool) or 10 min (all others).
+	// Tools that are asked more or less often than every 30 s (drbdsetup), 1 min (zpool, dmsetup, teamdctl), 5 min (ipmitool, redfish) or 10 min (all others).
 	Tools []Tool `yaml:"tools"`
+	// Management controllers that are asked over the network for their power supplies and fans.
+	Redfish []Redfish `yaml:"redfish"`
 	// Patterns of objects that are of no interest, such as "bond/test*" or "route/*".
 	Ignore []string `yaml:"ignore"`
 	// Time after which redundancy that is not back, and not being rebuilt, is somebody's omission.
@@ -29,14 +30,8 @@ type Config struct {
 	Stall probes.Duration `yaml:"stall"`
 	// Time after which all data of an array or file system should have been read and checked again; 0 means never.
 	Scrub probes.Duration `yaml:"scrub"`
-}
-
-// A Tool says how often a program is asked for what the kernel does not tell.
-type Tool struct {
-	// The tool: arcconf, cli64, dmsetup (with lvs), drbdsetup, ipmitool, mpt-status, sas3ircu (and sas2ircu), ssacli (and its forerunners), storcli (and perccli, MegaCli), teamdctl, tw_cli or zpool.
-	Name string `yaml:"name"`
-	// Time from one question to the next.
-	Every probes.Duration `yaml:"every"`
+	// How full the data or metadata of a thin pool may be, from 0 to 1.
+	PoolFull float64 `yaml:"pool_full"`
 }
 
 // An Expect says what there should be of one object.
@@ -57,6 +52,7 @@ func defaultConfig() *Config {
 		Repair:   probes.Duration(24 * time.Hour),
 		Stall:    probes.Duration(2 * time.Hour),
 		Scrub:    probes.Duration(40 * 24 * time.Hour),
+		PoolFull: 0.9,
 	}
 }
 
@@ -74,10 +70,13 @@ func (c *Config) Validate() error {
 			errs = append(errs, probes.At(d.key, fmt.Errorf("must be above 0, not %s", d.value)))
 		}
 	}
+	if !(c.PoolFull > 0 && c.PoolFull <= 1) {
+		errs = append(errs, probes.At("pool_full", fmt.Errorf("must be above 0 and at most 1, not %g", c.PoolFull)))
+	}
 	if c.Scrub < 0 {
 		errs = append(errs, probes.At("scrub", errors.New("must not be below 0")))
 	}
-	errs = append(errs, c.validateTools())
+	errs = append(errs, c.validateTools(), c.validateRedfish())
 	var names []string
 	for i, e := range c.Expect {
 		err := e.validate()
@@ -93,34 +92,6 @@ func (c *Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (c *Config) validateTools() error {
-	var errs []error
-	seen := map[string]bool{}
-	for i, t := range c.Tools {
-		at := func(key string, err error) { errs = append(errs, probes.At(fmt.Sprintf("tools[%d].%s", i, key), err)) }
-		switch {
-		case !slices.Contains(tool.Names(), t.Name):
-			at("name", fmt.Errorf("%.80q is no tool; known are %s", t.Name, strings.Join(tool.Names(), ", ")))
-		case seen[t.Name]:
-			at("name", fmt.Errorf("%.80q stands here twice", t.Name))
-		}
-		seen[t.Name] = true
-		if t.Every < probes.Duration(time.Second) {
-			at("every", fmt.Errorf("must be at least 1s, not %s", t.Every))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// schedule returns how often tools are asked, where it is configured.
-func (c *Config) schedule() map[string]time.Duration {
-	every := map[string]time.Duration{}
-	for _, t := range c.Tools {
-		every[t.Name] = time.Duration(t.Every)
-	}
-	return every
 }
 
 func (e Expect) validate() error {

@@ -24,7 +24,7 @@ func (p *probe) Explain(_ context.Context, object string) (string, error) {
 	defer p.mu.Unlock()
 	s, known := p.last[object]
 	if err := p.unseen[object]; !known && err != nil {
-		return fmt.Sprintf("Nobody tells how such groups are: %v.\n", err), nil
+		return fmt.Sprintf("No tool tells of them: %v.\n", err), nil
 	}
 	if !known || s.closed {
 		return "Nothing was seen of it in the last run.\n", nil

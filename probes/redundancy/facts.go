@@ -59,9 +59,6 @@ func (f facts) group(g *group.Group, r record, v verdict) {
 	if g.Scrub.Counted {
 		f.add(scrubErrors, g.Scrub.Errors)
 	}
-	for _, part := range slices.Sorted(maps.Keys(g.Used)) {
-		f.add(poolUsed, g.Used[part], part)
-	}
 	if g.WriteCache != nil {
 		f.add(writeCache, truth(*g.WriteCache))
 	}
@@ -75,6 +72,14 @@ func (f facts) group(g *group.Group, r record, v verdict) {
 		f.at(observed, g.Observed.Unix())
 	}
 	f.members(g, r, v)
+}
+
+// pool adds how full the parts of a pool are, and may be.
+func (f facts) pool(g *group.Group, limit float64) {
+	for _, part := range slices.Sorted(maps.Keys(g.Used)) {
+		f.add(poolUsed, g.Used[part], part)
+		f.add(poolLimit, limit, part)
+	}
 }
 
 // members adds what is known of each member, there or not.

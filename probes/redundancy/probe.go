@@ -48,7 +48,7 @@ func newProbe(c *Config, host probes.Host) *probe {
 		config: c, host: host, last: map[string]shown{},
 		memory: memory.New[record](state.part("baseline"), memoryVersion),
 		seeds:  seeds{state: state.part("seeds")},
-		tools:  tool.New(host, state.part("tools"), c.schedule()),
+		tools:  tool.New(host, state.part("tools"), c.tools()),
 	}
 }
 
@@ -194,6 +194,7 @@ func (r *run) look(g *group.Group) {
 		f.state(unknown)
 	} else {
 		f.group(g, next, v)
+		f.pool(g, r.config.PoolFull)
 	}
 	f.times(next, r.config, first)
 	if g.Scrub.Possible && r.config.Scrub > 0 {

@@ -71,6 +71,12 @@ var (
 		Labels: []string{probes.LabelObject, labelKind, probes.LabelOwner, "part"},
 		Values: map[string][]string{labelKind: group.Kinds(), "part": {"data", "metadata"}},
 	}
+	poolLimit = &probes.Metric{
+		Name:   "hygiene_redundancy_pool_used_limit_ratio",
+		Help:   "How full a part of a thin pool may be, from the configuration.",
+		Labels: poolUsed.Labels,
+		Values: poolUsed.Values,
+	}
 	unverifiable = &probes.Metric{
 		Name:   "hygiene_redundancy_unverifiable",
 		Help:   "1 if the redundancy may be less than it seems, because something does not watch or does not tell; from the kernel.",
@@ -117,7 +123,7 @@ func Spec() probes.Spec {
 			state, membersExpected, membersActive, membersMissing, sparesExpected, sparesAvailable,
 			tolerated, toleratedDesign, memberActive, memberErrors, syncRatio, syncProgress, syncDeadline, degradedSince,
 			repairDeadline, lastScrub, scrubDeadline, scrubErrors, writeCache, lastFailover, baselineRecorded, sharedDomain,
-			observed, poolUsed, unverifiable,
+			observed, poolUsed, poolLimit, unverifiable,
 		},
 		Config:   func() probes.Config { return defaultConfig() },
 		Commands: tool.Commands(),

@@ -1,6 +1,8 @@
 package tool
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -85,16 +87,34 @@ func (t *Tools) save() {
 	}
 	kept := map[string]keptAnswer{}
 	for name, a := range t.answers {
-		k := keptAnswer{At: a.At, Err: keep(a.Err)}
-		for _, g := range a.Groups {
-			k.Groups = append(k.Groups, keptGroup{g, keep(g.Doubt), keep(g.Err)})
-		}
-		kept[name] = k
+		kept[name] = a.kept()
 	}
 	// The host counts failed writes, and the next run tries again.
 	if t.state.Save(answerVersion, kept) == nil {
 		t.changed = false
 	}
+}
+
+// kept returns an answer as it is kept on disk.
+func (a answer) kept() keptAnswer {
+	k := keptAnswer{At: a.At, Err: keep(a.Err)}
+	for _, g := range a.Groups {
+		k.Groups = append(k.Groups, keptGroup{g, keep(g.Doubt), keep(g.Err)})
+	}
+	return k
+}
+
+// says reports whether an answer says the same as another one, whenever that was.
+func (a answer) says(other answer) bool {
+	var texts [2][]byte
+	for i, k := range []keptAnswer{a.kept(), other.kept()} {
+		k.At = time.Time{}
+		for j := range k.Groups {
+			k.Groups[j].Observed = time.Time{}
+		}
+		texts[i], _ = json.Marshal(k) // what cannot be written is told when it is
+	}
+	return bytes.Equal(texts[0], texts[1])
 }
 
 // forget drops what a tool said that has nothing to tell of any more.

@@ -2,7 +2,6 @@ package tool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -71,7 +70,7 @@ func missing(err error) bool { return probes.ReasonOf(err) == probes.NotFound }
 // answer of the first that is installed and knows of something. Without any, the
 // error says what would be needed.
 func installed[T any](programs []string, ask func(program string) ([]T, error)) ([]T, error) {
-	var failures []error
+	var first error // the others mostly fail for the same reason
 	found := false
 	for _, program := range programs {
 		answer, err := ask(program)
@@ -80,14 +79,14 @@ func installed[T any](programs []string, ask func(program string) ([]T, error)) 
 			return answer, nil
 		case err == nil:
 			found = true
-		case !missing(err):
-			failures = append(failures, fmt.Errorf("%s: %w", program, err))
+		case !missing(err) && first == nil:
+			first = fmt.Errorf("%s: %w", program, err)
 		}
 	}
-	if len(failures) > 0 {
-		return nil, errors.Join(failures...)
-	}
-	if !found {
+	switch {
+	case first != nil:
+		return nil, first
+	case !found:
 		return nil, probes.Because(probes.NotFound, fmt.Errorf("none of %s is installed", strings.Join(programs, ", ")))
 	}
 	return nil, nil

@@ -8,8 +8,8 @@ import (
 	"hygiene_exporter/probes/redundancy/group"
 )
 
-// tools lists all.
-func tools() []tool {
+// tools lists all. Services of Redfish are asked because they are configured.
+func tools(redfish []Service) []tool {
 	return []tool{
 		{
 			name: "zpool", kinds: []string{group.ZFS}, every: time.Minute, limit: 30 * time.Second,
@@ -58,6 +58,10 @@ func tools() []tool {
 		{
 			name: "ipmitool", kinds: []string{group.Power, group.Fan}, every: 5 * time.Minute, limit: 2 * time.Minute,
 			present: exist("/dev/ipmi0", "/dev/ipmi/0", "/dev/ipmidev/0"), ask: askIPMI, optional: true,
+		},
+		{
+			name: "redfish", kinds: []string{group.Power, group.Fan}, every: 5 * time.Minute, limit: 2 * time.Minute,
+			present: services(redfish), ask: askRedfish(redfish),
 		},
 	}
 }

@@ -71,7 +71,7 @@ const (
 
 func TestAToolIsAskedWhenItIsDue(t *testing.T) {
 	schedule(t, func(t *testing.T, c *clock, host probes.Host) {
-		tools := tool.New(host, host.State, nil)
+		tools := tool.New(host, host.State, tool.Options{})
 		for range 4 {
 			if got := read(t, tools); got != fine {
 				t.Fatal(got)
@@ -90,9 +90,9 @@ func TestAToolIsAskedWhenItIsDue(t *testing.T) {
 
 func TestARestartDoesNotAskAgain(t *testing.T) {
 	schedule(t, func(t *testing.T, c *clock, host probes.Host) {
-		before := tool.New(host, host.State, nil).Read(t.Context(), time.Now())
+		before := tool.New(host, host.State, tool.Options{}).Read(t.Context(), time.Now())
 		time.Sleep(20 * time.Second)
-		after := tool.New(host, host.State, nil).Read(t.Context(), time.Now())
+		after := tool.New(host, host.State, tool.Options{}).Read(t.Context(), time.Now())
 		if diff := cmp.Diff(told(before), told(after)); diff != "" || c.asked["drbdsetup-status"] != 1 {
 			t.Errorf("after %d questions (-before +after):\n%s", c.asked["drbdsetup-status"], diff)
 		}
@@ -104,7 +104,7 @@ func TestARestartDoesNotAskAgain(t *testing.T) {
 
 func TestAFailureIsThatOfWhatWasThere(t *testing.T) {
 	schedule(t, func(t *testing.T, c *clock, host probes.Host) {
-		tools := tool.New(host, host.State, nil)
+		tools := tool.New(host, host.State, tool.Options{})
 		read(t, tools)
 		c.fails = probes.Because(probes.Locked, errors.New("in use"))
 		time.Sleep(time.Minute)
@@ -115,7 +115,7 @@ func TestAFailureIsThatOfWhatWasThere(t *testing.T) {
 		if got := read(t, tools); got != want {
 			t.Errorf("got %s\nwant %s", got, want)
 		}
-		if got := read(t, tool.New(host, host.State, nil)); got != want { // its reason survives
+		if got := read(t, tool.New(host, host.State, tool.Options{})); got != want { // its reason survives
 			t.Errorf("after a restart: %s", got)
 		}
 		c.fails = nil
@@ -131,7 +131,7 @@ func TestAFailureIsThatOfWhatWasThere(t *testing.T) {
 func TestASlowToolKeepsNobodyWaitingForLong(t *testing.T) {
 	schedule(t, func(t *testing.T, c *clock, host probes.Host) {
 		c.takes = 15 * time.Second
-		tools := tool.New(host, host.State, nil)
+		tools := tool.New(host, host.State, tool.Options{})
 		start := time.Now()
 		want := "drbd is closed: not_run: drbdsetup has not answered yet"
 		if got := read(t, tools); got != want || time.Since(start) > 5*time.Second {
@@ -158,7 +158,7 @@ func TestWhatIsNotThereAnyMoreIsNotAskedFor(t *testing.T) {
 	host := s.host(t)
 	c := &clock{asked: map[string]int{}, says: whole}
 	host.Commands = c
-	if got := read(t, tool.New(host, host.State, nil)); got != "" || len(c.asked) > 0 {
+	if got := read(t, tool.New(host, host.State, tool.Options{})); got != "" || len(c.asked) > 0 {
 		t.Errorf("a host that has nothing: %s, asked %v", got, c.asked)
 	}
 }

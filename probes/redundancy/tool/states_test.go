@@ -139,7 +139,7 @@ func TestStates(t *testing.T) {
 			got := ""
 			for _, name := range order {
 				host := all[name].host(t)
-				got += name + "\n" + told(tool.New(host, host.State, nil).Read(t.Context(), time.Now())) + "\n"
+				got += name + "\n" + told(tool.New(host, host.State, tool.Options{}).Read(t.Context(), time.Now())) + "\n"
 			}
 			if *update {
 				if err := os.WriteFile(path, []byte(text+"-- want --\n"+got), 0o644); err != nil {

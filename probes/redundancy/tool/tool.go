@@ -8,6 +8,7 @@ package tool
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -49,13 +50,18 @@ type Tools struct {
 	changed bool
 }
 
+// Options are what the configuration says of tools.
+type Options struct {
+	Every    map[string]time.Duration // how often a tool is asked, where it is not the default
+	Services []Service                // of Redfish
+}
+
 // New returns the tools of a host. It touches nothing. The state is theirs
-// alone: what was said, and when the next question is due. A tool that is in
-// every is asked so often, in place of its default.
-func New(host probes.Host, state probes.State, every map[string]time.Duration) *Tools {
-	t := &Tools{host: host, state: state, tools: tools(), answers: map[string]answer{}, running: map[string]chan struct{}{}}
+// alone: what was said, and when the next question is due.
+func New(host probes.Host, state probes.State, o Options) *Tools {
+	t := &Tools{host: host, state: state, tools: tools(o.Services), answers: map[string]answer{}, running: map[string]chan struct{}{}}
 	for i := range t.tools {
-		if configured, is := every[t.tools[i].name]; is {
+		if configured, is := o.Every[t.tools[i].name]; is {
 			t.tools[i].every = configured
 		}
 	}
@@ -64,7 +70,7 @@ func New(host probes.Host, state probes.State, every map[string]time.Duration) *
 
 // Names lists the tools.
 func Names() (all []string) {
-	for _, t := range tools() {
+	for _, t := range tools(nil) {
 		all = append(all, t.name)
 	}
 	slices.Sort(all)
@@ -81,7 +87,7 @@ type Reading struct {
 
 // Kinds lists the kinds that may be blind.
 func Kinds() (all []string) {
-	for _, t := range tools() {
+	for _, t := range tools(nil) {
 		if !t.partial {
 			all = append(all, t.kinds...)
 		}
@@ -89,6 +95,9 @@ func Kinds() (all []string) {
 	slices.Sort(all)
 	return slices.Compact(all)
 }
+
+// costly is the interval of tools that a restart should not ask again.
+const costly = 5 * time.Minute
 
 // patience is how long Read waits for a tool that has never answered. What takes
 // longer is told by a later Read.
@@ -101,7 +110,7 @@ func (t *Tools) Read(ctx context.Context, now time.Time) Reading {
 	r := Reading{Blind: map[string]error{}}
 	t.load()
 	var waiting []chan struct{}
-	var asked []*tool
+	asked := map[int][]string{}
 	for i := range t.tools {
 		tool := &t.tools[i]
 		present, err := tool.present(t.host.Files)
@@ -113,14 +122,14 @@ func (t *Tools) Read(ctx context.Context, now time.Time) Reading {
 			t.forget(tool.name)
 			continue
 		}
-		asked = append(asked, tool)
+		asked[i] = present
 		if done := t.start(ctx, tool, now); done != nil {
 			waiting = append(waiting, done)
 		}
 	}
 	wait(ctx, waiting)
-	for _, tool := range asked {
-		t.tell(&r, tool)
+	for _, i := range slices.Sorted(maps.Keys(asked)) {
+		t.tell(&r, &t.tools[i], asked[i])
 	}
 	t.save()
 	return r
@@ -154,18 +163,20 @@ func (t *Tools) run(ctx context.Context, tool *tool, now time.Time, done chan st
 	defer t.mu.Unlock()
 	delete(t.running, tool.name)
 	close(done)
-	t.changed = true
 	a := answer{At: now, Groups: groups, Err: err}
 	if err != nil {
 		// What was there is not known to be gone.
-		a.Groups = nil
 		for _, g := range t.answers[tool.name].Groups {
-			a.Groups = append(a.Groups, group.Group{Kind: g.Kind, Name: g.Name, ID: g.ID, Err: err})
+			if !slices.ContainsFunc(groups, func(told group.Group) bool { return told.Object() == g.Object() }) {
+				a.Groups = append(a.Groups, group.Group{Kind: g.Kind, Name: g.Name, ID: g.ID, Err: err})
+			}
 		}
 	}
 	for i := range a.Groups {
 		a.Groups[i].Observed = now
 	}
+	// What is asked again soon is written down only if it is something new.
+	t.changed = t.changed || tool.every >= costly || !a.says(t.answers[tool.name])
 	t.answers[tool.name] = a
 }
 
@@ -198,8 +209,8 @@ func wait(ctx context.Context, all []chan struct{}) {
 	}
 }
 
-// tell adds what a tool said last.
-func (t *Tools) tell(r *Reading, tool *tool) {
+// tell adds what a tool said last of what is present.
+func (t *Tools) tell(r *Reading, tool *tool, present []string) {
 	t.mu.Lock()
 	a, known := t.answers[tool.name]
 	t.mu.Unlock()
@@ -208,7 +219,6 @@ func (t *Tools) tell(r *Reading, tool *tool) {
 		return
 	}
 	r.Groups = append(r.Groups, a.Groups...)
-	present, _ := tool.present(t.host.Files) // Read has seen it a moment ago
 	if a.Err == nil {
 		if n := controllers(a.Groups); tool.counted && n < len(present) {
 			r.Blind[tool.kinds[0]] = probes.Because(probes.Unavailable,

@@ -65,6 +65,7 @@ func (c *controller) volume(a *array, v *volume) group.Group {
 		g.Sync.Ratio, g.Sync.HasRatio = raid.Percent(v.State)
 	}
 	g.Sync.Confirming = v.confirming
+	g.Scrub = group.Scrub{Possible: !v.scanned.IsZero(), Last: v.scanned}
 	return g
 }
 

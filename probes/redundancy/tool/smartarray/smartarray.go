@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/redundancy/group"
@@ -60,6 +61,7 @@ type volume struct {
 	raid.Volume
 	id         string
 	confirming bool
+	scanned    time.Time // the end of the last scan of the surface
 }
 
 var (
@@ -240,6 +242,9 @@ func (p *parser) volumeLine(key, value string) {
 		p.volume.Level = value
 	case "Status":
 		p.volume.State = value
+	case "Last Surface Scan Completion Timestamp":
+		// In UTC, because the tool runs so; zero if there was none.
+		p.volume.scanned, _ = time.Parse(time.DateTime, value)
 	case "Parity Initialization Status":
 		p.volume.confirming = !strings.HasPrefix(value, "Initialization Completed")
 	}
