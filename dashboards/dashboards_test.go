@@ -197,12 +197,11 @@ func TestFixturesAreWhatAgentsExport(t *testing.T) {
 	metrics := declared(t)
 	for _, state := range []string{"healthy", "degraded"} {
 		for _, series := range store(t, state).Series() {
-			metric := series.Get(model.MetricNameLabel)
-			series.Range(func(l labels.Label) {
-				if c := complain(metrics, metric, l.Name, l.Value, true); c != "" {
-					t.Errorf("%s: %s %s", state, metric, c)
+			for name, value := range series.Labels {
+				if c := complain(metrics, series.Name, name, value, true); c != "" {
+					t.Errorf("%s: %s %s", state, series.Name, c)
 				}
-			})
+			}
 		}
 	}
 }

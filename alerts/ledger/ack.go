@@ -38,7 +38,7 @@ func (l *Ledger) Ack(selector string, a Ack) ([]Change, error) {
 	var changes []Change
 	for _, p := range selected {
 		ack := a
-		p.Ack = &ack
+		p.Ack, p.TakenBy = &ack, ack.By
 		if !p.AckCounted {
 			p.AckCounted = true
 			l.counts.timeToAck.observe(p.Probe, l.clock.since(p.Opened))

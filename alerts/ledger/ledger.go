@@ -74,6 +74,7 @@ type Ledger struct {
 	problems map[Key]*problem
 	pending  map[Key]pending
 	closed   map[Key]closing
+	past     []Past // the oldest first
 	counts   counts
 
 	version uint64        // counts changes of what Problems returns
@@ -89,6 +90,7 @@ type problem struct {
 	Flapping    bool          `json:"flapping,omitempty"`
 	Passed      int           `json:"passed,omitempty"`       // deadlines that have passed at some time
 	AckCounted  bool          `json:"ack_counted,omitempty"`  // its time to ack is in the histogram
+	TakenBy     string        `json:"taken_by,omitempty"`     // who took it last, also after the ack expired
 	SilentRuns  int           `json:"silent_runs,omitempty"`  // good runs in a row that saw it silent
 	SilentSince time.Duration `json:"silent_since_steady_ns"` // the first of them
 

@@ -91,7 +91,7 @@ func (l *Ledger) confirm(p *problem, f Finding, r Round) []Change {
 // evidence that it is over.
 func (l *Ledger) doubt(p *problem, r Round) []Change {
 	if r.removed(p.Key) {
-		return l.close(p, RuleRemoved)
+		return l.close(p, RuleRemoved, r.At)
 	}
 	if !r.Evaluated(p.Key) {
 		return l.hold(p, RuleFailed)
@@ -99,7 +99,7 @@ func (l *Ledger) doubt(p *problem, r Round) []Change {
 	evidence, run := r.Evidence(p.Key)
 	switch evidence {
 	case Gone:
-		return l.close(p, ObjectRemoved)
+		return l.close(p, ObjectRemoved, r.At)
 	case Observed:
 	default:
 		return l.hold(p, NotObserved)
@@ -117,7 +117,7 @@ func (l *Ledger) doubt(p *problem, r Round) []Change {
 		closeAfter = max(closeAfter, flapWindow)
 	}
 	if p.SilentRuns >= goodRuns && l.clock.since(p.SilentSince) >= closeAfter {
-		return l.close(p, Resolved)
+		return l.close(p, Resolved, r.At)
 	}
 	return l.hold(p, "")
 }
@@ -139,11 +139,12 @@ func (l *Ledger) hold(p *problem, reason Reason) []Change {
 	return nil
 }
 
-func (l *Ledger) close(p *problem, reason Reason) []Change {
+func (l *Ledger) close(p *problem, reason Reason, at time.Time) []Change {
 	p.Held, p.HeldReason = false, ""
 	delete(l.problems, p.Key)
 	l.closed[p.Key] = closing{At: l.clock.now, Episode: p.Episode}
 	l.counts.duration.observe(p.Probe, l.clock.since(p.Opened))
+	l.remember(Past{Problem: p.clone(), Closed: at, Reason: reason, TakenBy: p.TakenBy})
 	l.touch()
 	return []Change{{Kind: Closed, Problem: p.clone(), Reason: reason}}
 }
@@ -207,7 +208,11 @@ func (l *Ledger) open(f Finding, r Round) []Change {
 		Flapping: returned && l.clock.since(before.At) < flapWindow,
 	}
 	l.problems[f.Key] = p
-	l.counts.opened[Check{Probe: f.Probe, Check: f.Check}]++
+	check := Check{Probe: f.Probe, Check: f.Check}
+	l.counts.opened[check]++
+	if p.Flapping {
+		l.counts.flaps[check]++
+	}
 	l.touch()
 	changes := []Change{{Kind: Opened, Problem: p.clone()}}
 	changes = append(changes, l.age(p, r.At)...)

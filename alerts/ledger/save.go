@@ -17,7 +17,9 @@ type memory struct {
 	Problems  []problem            `json:"problems"`
 	Pending   []savedPending       `json:"pending,omitempty"`
 	Closed    []savedClosing       `json:"closed,omitempty"`
+	Past      []Past               `json:"past,omitempty"`
 	Opened    []savedCount         `json:"opened,omitempty"`
+	Flaps     []savedCount         `json:"flaps,omitempty"`
 	Duration  map[string]Histogram `json:"duration,omitempty"`
 	TimeToAck map[string]Histogram `json:"time_to_ack,omitempty"`
 }
@@ -103,8 +105,12 @@ func (l *Ledger) memory() memory {
 	for key, c := range l.closed {
 		m.Closed = append(m.Closed, savedClosing{key, c})
 	}
+	m.Past = l.past // which is only ever replaced or appended to
 	for check, n := range l.counts.opened {
 		m.Opened = append(m.Opened, savedCount{check.Probe, check.Check, n})
+	}
+	for check, n := range l.counts.flaps {
+		m.Flaps = append(m.Flaps, savedCount{check.Probe, check.Check, n})
 	}
 	return m
 }
@@ -136,6 +142,10 @@ func (l *Ledger) restore() error {
 	}
 	for _, c := range m.Closed {
 		l.closed[c.Key] = c.closing
+	}
+	l.past = m.Past
+	for _, c := range m.Flaps {
+		l.counts.flaps[Check{c.Probe, c.Check}] += c.Count
 	}
 	for _, c := range m.Opened {
 		l.counts.opened[Check{c.Probe, c.Check}] += c.Count

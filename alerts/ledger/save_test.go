@@ -129,6 +129,7 @@ func TestHistogramsWithOtherBoundsBeginAgain(t *testing.T) {
 	}
 	want := ledger.Statistics{
 		Opened:    map[ledger.Check]uint64{{Probe: "port", Check: "open"}: 6},
+		Flaps:     map[ledger.Check]uint64{},
 		Duration:  map[string]ledger.Histogram{},
 		TimeToAck: map[string]ledger.Histogram{},
 	}

@@ -13,6 +13,8 @@ type Check struct{ Probe, Check string }
 type Statistics struct {
 	// Opened counts the problems that opened.
 	Opened map[Check]uint64
+	// Flaps counts those of them that came back within half an hour of closing.
+	Flaps map[Check]uint64
 	// Duration holds the time from opening to closing, by probe.
 	Duration map[string]Histogram
 	// TimeToAck holds the time from opening to the first ack, by probe.
@@ -55,6 +57,7 @@ func (l *Ledger) Statistics() Statistics {
 	defer l.mu.Unlock()
 	return Statistics{
 		Opened:    maps.Clone(l.counts.opened),
+		Flaps:     maps.Clone(l.counts.flaps),
 		Duration:  l.counts.duration.clone(),
 		TimeToAck: l.counts.timeToAck.clone(),
 	}
@@ -62,6 +65,7 @@ func (l *Ledger) Statistics() Statistics {
 
 type counts struct {
 	opened    map[Check]uint64
+	flaps     map[Check]uint64
 	duration  histograms
 	timeToAck histograms
 }
@@ -70,6 +74,7 @@ func newCounts() counts {
 	const minute, hour, day = 60, 3600, 86400
 	return counts{
 		opened: map[Check]uint64{},
+		flaps:  map[Check]uint64{},
 		duration: histograms{
 			bounds: []float64{5 * minute, 15 * minute, hour, 4 * hour, day, 3 * day, 7 * day, 30 * day},
 			of:     map[string]Histogram{},

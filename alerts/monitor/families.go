@@ -53,6 +53,12 @@ var (
 		Kind:   probes.Counter,
 		Labels: []string{"probe", "check"},
 	}
+	flaps = &probes.Metric{
+		Name:   "hygiene_problem_flaps_total",
+		Help:   "Problems that opened again within half an hour of closing, counted over restarts; they stay open for half an hour after they were last seen.",
+		Kind:   probes.Counter,
+		Labels: []string{"probe", "check"},
+	}
 	duration = &probes.Metric{
 		Name:   "hygiene_problem_duration_seconds",
 		Help:   "Time from the opening of a problem to its end, a histogram counted over restarts.",
@@ -85,7 +91,7 @@ func problemLabels() []string {
 // Metrics lists what the monitor exports, for the reference.
 func Metrics() []*probes.Metric {
 	return []*probes.Metric{
-		since, deadline, ackExpiry, suppressedUntil, info, truncated, opened, duration, timeToAck,
+		since, deadline, ackExpiry, suppressedUntil, info, truncated, opened, flaps, duration, timeToAck,
 		rulesLoaded, lastEvaluation, evaluationFailures,
 	}
 }
@@ -188,6 +194,7 @@ func (m *Monitor) statistics(b builder) {
 	})
 	for _, check := range checks {
 		b.add(opened, float64(statistics.Opened[check]), check.Probe, check.Check)
+		b.add(flaps, float64(statistics.Flaps[check]), check.Probe, check.Check)
 	}
 	for _, probe := range slices.Sorted(maps.Keys(statistics.Duration)) {
 		b.histogram(duration, statistics.Duration[probe], probe)

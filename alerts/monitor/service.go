@@ -64,3 +64,6 @@ func (m *Monitor) Maintenance(probe string, at time.Time) bool {
 	_, _, active := m.config.Load().Policy.Maintenance(probe, at)
 	return active
 }
+
+// History returns the problems that closed last, the latest first.
+func (m *Monitor) History() []ledger.Past { return m.options.Ledger.History() }

@@ -166,6 +166,7 @@ func (a *agent) handler(loopbackOnly, lifecycle bool) http.Handler {
 		Metrics:      a.collector.Handler(a.monitor.Families, processFamilies()),
 		Snapshot:     a.collector.Snapshot,
 		Problems:     a.monitor.Problems,
+		History:      a.monitor.History,
 		Notices:      func() []string { return a.say(loopbackOnly) },
 		Ready:        a.ready,
 		Targets:      multitarget.New(a.remote.Load),

@@ -25,7 +25,7 @@ import (
 type Store struct {
 	Now    time.Time
 	series []storage.Series
-	labels []labels.Labels
+	lines  []Series
 }
 
 // instant matches a time relative to now, such as now, now-3d or now+1h30m.
@@ -67,19 +67,21 @@ func (s *Store) add(line, instance string) error {
 	if err != nil {
 		return err
 	}
-	if instance != "" {
-		metric = labels.NewBuilder(metric).Set("job", "hygiene_exporter").Set("instance", instance).Labels()
-	}
 	value, gain, err := s.value(line[cut+1:])
 	if err != nil {
 		return err
+	}
+	own := metric.Map()
+	delete(own, model.MetricNameLabel)
+	s.lines = append(s.lines, Series{metric.Get(model.MetricNameLabel), instance, own, value})
+	if instance != "" {
+		metric = labels.NewBuilder(metric).Set("job", "hygiene_exporter").Set("instance", instance).Labels()
 	}
 	samples := make([]chunks.Sample, 0, minutes+1)
 	for i := minutes; i >= 0; i-- {
 		samples = append(samples, point{t: s.Now.Add(-time.Duration(i) * time.Minute).UnixMilli(), v: value - gain*float64(i)})
 	}
 	s.series = append(s.series, storage.NewListSeries(metric, samples))
-	s.labels = append(s.labels, metric)
 	return nil
 }
 
@@ -109,8 +111,15 @@ func (s *Store) value(text string) (value, gain float64, err error) {
 	return value, gain, err
 }
 
-// Series returns the labels of all series.
-func (s *Store) Series() []labels.Labels { return s.labels }
+// A Series is one line of the file.
+type Series struct {
+	Name, Instance string
+	Labels         map[string]string // without those of the target
+	Value          float64           // now
+}
+
+// Series returns all series, in the order of the file.
+func (s *Store) Series() []Series { return s.lines }
 
 // Querier looks at the whole hour, whatever the range: the engine picks.
 func (s *Store) Querier(_, _ int64) (storage.Querier, error) { return querier{s}, nil }

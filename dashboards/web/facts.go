@@ -142,6 +142,9 @@ func deadlineName(probe string, m *probes.Metric) (string, bool) {
 	name = strings.TrimPrefix(name, "hygiene_"+probe+"_")
 	for _, suffix := range []string{"due", "overdue", "critical", "deadline", "expiry", "not_after", "next_update"} {
 		if ok && (name == suffix || strings.HasSuffix(name, "_"+suffix)) {
+			if suffix == "not_after" {
+				return "expires", true
+			}
 			return strings.ReplaceAll(name, "_", " "), true
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"hygiene_exporter/alerts/ledger"
 	"hygiene_exporter/alerts/monitor"
 	"hygiene_exporter/collector"
 	"hygiene_exporter/probes"
@@ -211,6 +212,15 @@ func render(w http.ResponseWriter, name string, now time.Time, data any) {
 		"iso":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"took":   func(d time.Duration) string { return d.Round(100 * time.Microsecond).String() },
 		"plural": plural,
+		"span":   span,
+		"relative": func(t time.Time) string {
+			if t.After(now) {
+				return "in " + span(t.Sub(now))
+			}
+			return span(now.Sub(t)) + " ago"
+		},
+		"held":  heldText,
+		"ended": endedText,
 	}).ParseFS(assets, "assets/*.html")
 	if err != nil {
 		plain(w, http.StatusInternalServerError, err.Error())
@@ -223,6 +233,27 @@ func render(w http.ResponseWriter, name string, now time.Time, data any) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = w.Write(body.Bytes())
+}
+
+// heldText and endedText put the reasons of the ledger into words.
+func heldText(reason ledger.Reason) string {
+	switch reason {
+	case ledger.AgentStarted:
+		return "the agent has started and not looked again yet"
+	case ledger.RuleFailed:
+		return "its rule could not be evaluated"
+	}
+	return "its object could not be inspected"
+}
+
+func endedText(reason ledger.Reason) string {
+	switch reason {
+	case ledger.ObjectRemoved:
+		return "its object was removed"
+	case ledger.RuleRemoved:
+		return "no rule looks for it any more"
+	}
+	return "it was seen to be over"
 }
 
 // span prints a duration in its two largest units, as people say it.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"hygiene_exporter/alerts/ledger"
 	"hygiene_exporter/alerts/monitor"
 	"hygiene_exporter/collector"
 )
@@ -22,6 +23,8 @@ type Options struct {
 	Metrics  http.Handler
 	Snapshot func() *collector.Snapshot
 	Problems func(ctx context.Context) []monitor.Problem
+	// History returns the problems that closed last, the latest first.
+	History func() []ledger.Past
 	// Notices returns what whoever runs the agent should know, in sentences.
 	Notices func() []string
 	// Ready reports whether every enabled probe has finished its first run.
@@ -66,10 +69,13 @@ func New(o Options) http.Handler {
 		mux.Handle("GET /probe", o.Targets)
 	}
 	mux.HandleFunc("GET /{$}", o.status)
+	mux.HandleFunc("GET /probes/{name}", o.probe)
+	mux.HandleFunc("GET /history", o.history)
 	mux.HandleFunc("GET /style.css", style)
 	mux.HandleFunc("GET /runbooks/{$}", o.runbooks)
 	mux.HandleFunc("GET /runbooks/{name}", o.runbook)
 	mux.HandleFunc("GET /api/v1/problems", o.apiProblems)
+	mux.HandleFunc("GET /api/v1/history", o.apiHistory)
 	mux.HandleFunc("GET /api/v1/facts", o.apiFacts)
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "healthy") })
 	mux.HandleFunc("GET /-/ready", o.ready)

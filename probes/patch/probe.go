@@ -7,8 +7,11 @@ import (
 	"time"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/patch/apk"
 	"hygiene_exporter/probes/patch/apt"
+	"hygiene_exporter/probes/patch/pacman"
 	"hygiene_exporter/probes/patch/rpm/dnf"
+	"hygiene_exporter/probes/patch/rpm/zypp"
 	"hygiene_exporter/probes/patch/updates"
 )
 
@@ -31,6 +34,9 @@ func readers(host probes.Host) []updates.Reader {
 	return []updates.Reader{
 		apt.New(host.Files),
 		dnf.New(host.Files),
+		zypp.New(host.Files),
+		pacman.New(host.Files),
+		apk.New(host.Files),
 	}
 }
 

@@ -65,6 +65,21 @@ func Compare(a, b string) int {
 	}
 }
 
+// Begins reports whether a version is the same as another one or goes on from
+// it, as "~" asks for in apk-world(5): 1.20 does not begin with 1.2.
+func Begins(version, with string) bool {
+	have, want := split(version), split(with)
+	for i, token := range want {
+		if token.kind == end {
+			return true
+		}
+		if token.kind != have[i].kind || token.kind == invalid || compareTokens(have[i], token) != 0 {
+			return false
+		}
+	}
+	return false
+}
+
 func compareTokens(a, b token) int {
 	switch a.kind {
 	case number:

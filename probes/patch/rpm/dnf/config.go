@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"hygiene_exporter/probes/internal/rootfs"
+	"hygiene_exporter/probes/patch/rpm/ini"
 	"hygiene_exporter/probes/patch/rpm/rpmdb"
 )
 
@@ -61,18 +62,18 @@ func configured(files *rootfs.FS) bool {
 // problems, and hides nothing else.
 func readConfiguration(files *rootfs.FS, installed []rpmdb.Package) configuration {
 	c := configuration{main: map[string]string{}}
-	var sections []section
+	var sections []ini.Section
 	for _, place := range mains {
 		found := c.readAll(files, place, ".conf")
 		sections = append(sections, found...)
 	}
 	dirs := repoDirs
 	for _, s := range sections {
-		if s.name == "main" {
-			maps.Copy(c.main, s.values)
+		if s.Name == "main" {
+			maps.Copy(c.main, s.Values)
 		}
 	}
-	if own := list(c.main["reposdir"]); len(own) > 0 {
+	if own := ini.List(c.main["reposdir"]); len(own) > 0 {
 		dirs = own
 	}
 	c.variables = c.readVariables(files, installed)
@@ -81,7 +82,7 @@ func readConfiguration(files *rootfs.FS, installed []rpmdb.Package) configuratio
 	}
 	c.override(files, sections)
 	for _, s := range sections {
-		if s.name != "main" && truth(s.values["enabled"], true) {
+		if s.Name != "main" && ini.Truth(s.Values["enabled"], true) {
 			c.repositories = append(c.repositories, c.repo(s))
 		}
 	}
@@ -91,32 +92,32 @@ func readConfiguration(files *rootfs.FS, installed []rpmdb.Package) configuratio
 
 // override applies what the files of overrides say about repositories, by
 // patterns of their ids.
-func (c *configuration) override(files *rootfs.FS, sections []section) {
+func (c *configuration) override(files *rootfs.FS, sections []ini.Section) {
 	for _, dir := range overrideDirs {
 		for _, change := range c.readAll(files, dir, ".repo") {
 			for _, s := range sections {
-				if matched, _ := path.Match(change.name, s.name); matched && s.name != "main" {
-					maps.Copy(s.values, change.values)
+				if matched, _ := path.Match(change.Name, s.Name); matched && s.Name != "main" {
+					maps.Copy(s.Values, change.Values)
 				}
 			}
 		}
 	}
 }
 
-func (c *configuration) repo(s section) repo {
+func (c *configuration) repo(s ini.Section) repo {
 	r := repo{
-		id:       c.replace(s.name),
-		excludes: append(list(s.values["excludepkgs"]), list(s.values["exclude"])...),
-		includes: list(s.values["includepkgs"]),
+		id:       c.replace(s.Name),
+		excludes: append(ini.List(s.Values["excludepkgs"]), ini.List(s.Values["exclude"])...),
+		includes: ini.List(s.Values["includepkgs"]),
 		priority: defaultPriority,
-		hotfixes: truth(s.values["module_hotfixes"], false),
-		cachedir: c.replace(s.values["cachedir"]),
+		hotfixes: ini.Truth(s.Values["module_hotfixes"], false),
+		cachedir: c.replace(s.Values["cachedir"]),
 	}
-	if n, err := strconv.Atoi(s.values["priority"]); err == nil {
+	if n, err := strconv.Atoi(s.Values["priority"]); err == nil {
 		r.priority = n
 	}
-	url := cmp.Or(s.values["metalink"], s.values["mirrorlist"])
-	if bases := list(s.values["baseurl"]); url == "" && len(bases) > 0 {
+	url := cmp.Or(s.Values["metalink"], s.Values["mirrorlist"])
+	if bases := ini.List(s.Values["baseurl"]); url == "" && len(bases) > 0 {
 		url = bases[0]
 	}
 	r.url = c.replace(url)
@@ -125,14 +126,14 @@ func (c *configuration) repo(s section) repo {
 
 // readAll reads a configuration file, or those of a directory with a suffix, in
 // the order of their names.
-func (c *configuration) readAll(files *rootfs.FS, place, suffix string) []section {
+func (c *configuration) readAll(files *rootfs.FS, place, suffix string) []ini.Section {
 	info, err := files.Stat(place)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	var sections []section
+	var sections []ini.Section
 	if err == nil && !info.IsDir() {
-		sections, err = readINI(files, place)
+		sections, err = ini.Read(files, place)
 	} else if err == nil {
 		var entries []fs.DirEntry
 		entries, err = files.ReadDir(place)
@@ -140,7 +141,7 @@ func (c *configuration) readAll(files *rootfs.FS, place, suffix string) []sectio
 			if !strings.HasSuffix(e.Name(), suffix) || strings.HasPrefix(e.Name(), ".") {
 				continue
 			}
-			found, fileErr := readINI(files, place+"/"+e.Name())
+			found, fileErr := ini.Read(files, place+"/"+e.Name())
 			if fileErr != nil && !errors.Is(fileErr, fs.ErrNotExist) {
 				c.problems = append(c.problems, fmt.Errorf("%s/%s: %w", place, e.Name(), fileErr))
 			}
@@ -151,13 +152,4 @@ func (c *configuration) readAll(files *rootfs.FS, place, suffix string) []sectio
 		c.problems = append(c.problems, fmt.Errorf("%s: %w", place, err))
 	}
 	return sections
-}
-
-func readINI(files *rootfs.FS, place string) ([]section, error) {
-	file, err := files.Open(place)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return parseINI(file)
 }

@@ -21,7 +21,9 @@ import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/internal/rootfs"
 	"hygiene_exporter/probes/patch/lock"
+	"hygiene_exporter/probes/patch/rpm/evidence"
 	"hygiene_exporter/probes/patch/rpm/evr"
+	"hygiene_exporter/probes/patch/rpm/ini"
 	"hygiene_exporter/probes/patch/rpm/repodata"
 	"hygiene_exporter/probes/patch/rpm/repository"
 	"hygiene_exporter/probes/patch/rpm/rpmdb"
@@ -198,18 +200,11 @@ type judge struct {
 	modules    *modularity
 	locks      verdict
 	offers     []offer // all that modules leave
-	advisories map[string][]advisory
-}
-
-// An advisory is what one says about one version of a package.
-type advisory struct {
-	repodata.Advisory
-	pkg  repodata.AdvisoryPackage
-	repo string
+	advisories map[string][]evidence.Advisory
 }
 
 func (r *Reader) newJudge(c configuration, sources []*source, set installedSet, m *updates.Manager) *judge {
-	j := &judge{files: r.files, config: c, sources: sources, installed: set, advisories: map[string][]advisory{}}
+	j := &judge{files: r.files, config: c, sources: sources, installed: set, advisories: map[string][]evidence.Advisory{}}
 	states, err := readModuleStates(r.files)
 	if err != nil {
 		m.Incomplete = append(m.Incomplete, fmt.Errorf("modules: %w", err))
@@ -230,7 +225,7 @@ func (r *Reader) newJudge(c configuration, sources []*source, set installedSet, 
 		for _, a := range s.read.Advisories {
 			for _, p := range a.Updates {
 				if j.modules.applies(p) {
-					j.advisories[p.Name] = append(j.advisories[p.Name], advisory{a, p, s.id})
+					j.advisories[p.Name] = append(j.advisories[p.Name], evidence.Advisory{Advisory: a, Package: p, Repo: s.id})
 				}
 			}
 		}
@@ -245,13 +240,13 @@ func (r *Reader) newJudge(c configuration, sources []*source, set installedSet, 
 // forbids returns why the configuration forbids an offer, or "".
 func (j *judge) forbids(o offer) string {
 	main := j.config.main
-	if pattern, ok := matchesAny(slices.Concat(list(main["excludepkgs"]), list(main["exclude"])), o.Package); ok {
+	if pattern, ok := matchesAny(slices.Concat(ini.List(main["excludepkgs"]), ini.List(main["exclude"])), o.Package); ok {
 		return "excludepkgs " + pattern
 	}
 	if pattern, ok := matchesAny(o.repo.excludes, o.Package); ok {
 		return "excludepkgs " + pattern + " of repository " + o.repo.id
 	}
-	if patterns := list(main["includepkgs"]); len(patterns) > 0 {
+	if patterns := ini.List(main["includepkgs"]); len(patterns) > 0 {
 		if _, ok := matchesAny(patterns, o.Package); !ok {
 			return "includepkgs does not name it"
 		}

@@ -15,6 +15,7 @@ import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/internal/rootfs"
 	"hygiene_exporter/probes/patch/rpm/evr"
+	"hygiene_exporter/probes/patch/rpm/ini"
 	"hygiene_exporter/probes/patch/rpm/repodata"
 	"hygiene_exporter/probes/patch/rpm/rpmdb"
 	"hygiene_exporter/probes/patch/rpm/rpmdb/rpmdbtest"
@@ -262,7 +263,7 @@ func TestConfiguration(t *testing.T) {
 	if diff := cmp.Diff(want, c.repositories, cmp.AllowUnexported(repo{}), cmpopts.EquateEmpty()); diff != "" || len(c.problems) > 0 {
 		t.Errorf("%v (-want +got)\n%s", c.problems, diff)
 	}
-	if got := list(c.main["exclude"]); !slices.Equal(got, []string{"kernel*", "glibc", "x"}) {
+	if got := ini.List(c.main["exclude"]); !slices.Equal(got, []string{"kernel*", "glibc", "x"}) {
 		t.Errorf("excludes %q", got)
 	}
 }
@@ -302,18 +303,4 @@ value = "3"
 	if _, err := readLocks(h.plant(t)); probes.ReasonOf(err) != probes.Malformed {
 		t.Errorf("a damaged file: %v", err)
 	}
-}
-
-// Whatever a file holds, every section has a name of its own line, and reading
-// ends.
-func FuzzParseINI(f *testing.F) {
-	f.Add("[main]\na=b\n c\n;x\n[")
-	f.Fuzz(func(t *testing.T, file string) {
-		sections, _ := parseINI(strings.NewReader(file))
-		for _, s := range sections {
-			if !strings.Contains(file, s.name) || s.values == nil {
-				t.Errorf("%+v", s)
-			}
-		}
-	})
 }

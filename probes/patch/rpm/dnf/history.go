@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hygiene_exporter/probes/internal/rootfs"
+	"hygiene_exporter/probes/patch/rpm/ini"
 	"hygiene_exporter/probes/patch/sqlite"
 	"hygiene_exporter/probes/patch/updates"
 )
@@ -171,13 +172,13 @@ func stamp(files *rootfs.FS, unit string) time.Time {
 // what they download.
 func applies(files *rootfs.FS, places []string) bool {
 	for _, place := range places {
-		sections, err := readINI(files, place)
+		sections, err := ini.Read(files, place)
 		if err != nil {
 			continue
 		}
 		for _, s := range sections {
-			if value, ok := s.values["apply_updates"]; ok && s.name == "commands" {
-				return truth(value, false)
+			if value, ok := s.Values["apply_updates"]; ok && s.Name == "commands" {
+				return ini.Truth(value, false)
 			}
 		}
 	}

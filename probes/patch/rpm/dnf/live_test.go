@@ -114,8 +114,8 @@ func read(t *testing.T, w *rpmtest.World) (list, security []string, m updates.Ma
 		for _, r := range j.releases(c) {
 			if r.Security {
 				for _, a := range j.advisories[c.Name] {
-					if a.pkg.EVR.String() == r.Version && a.Type == "security" && a.pkg.Arch == c.Arch {
-						security = append(security, c.Name+"-"+r.Version+"."+a.pkg.Arch)
+					if a.Package.EVR.String() == r.Version && a.Type == "security" && a.Package.Arch == c.Arch {
+						security = append(security, c.Name+"-"+r.Version+"."+a.Package.Arch)
 					}
 				}
 			}

@@ -16,6 +16,7 @@ import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/internal/rootfs"
 	"hygiene_exporter/probes/patch/rpm/evr"
+	"hygiene_exporter/probes/patch/rpm/ini"
 	"hygiene_exporter/probes/patch/rpm/repodata"
 )
 
@@ -86,16 +87,16 @@ func readLocks(files *rootfs.FS) (locks, error) {
 // lockList returns the list that the configuration of the plugin names; it may
 // also switch the plugin off.
 func lockList(files *rootfs.FS, config, list string) (string, error) {
-	sections, err := readINI(files, config)
+	sections, err := ini.Read(files, config)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
 	for _, s := range sections {
-		if s.name == "main" && !truth(s.values["enabled"], true) {
+		if s.Name == "main" && !ini.Truth(s.Values["enabled"], true) {
 			return "", nil
 		}
-		if s.name == "main" {
-			list = cmp.Or(s.values["locklist"], list)
+		if s.Name == "main" {
+			list = cmp.Or(s.Values["locklist"], list)
 		}
 	}
 	return list, nil

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"hygiene_exporter/probes/internal/rootfs"
+	"hygiene_exporter/probes/patch/rpm/ini"
 	"hygiene_exporter/probes/patch/rpm/repodata"
 )
 
@@ -29,16 +30,16 @@ func readModuleStates(files *rootfs.FS) (moduleStates, error) {
 		if !strings.HasSuffix(e.Name(), ".module") {
 			continue
 		}
-		sections, err := readINI(files, modulesDir+"/"+e.Name())
+		sections, err := ini.Read(files, modulesDir+"/"+e.Name())
 		if err != nil {
 			return states, fmt.Errorf("%s/%s: %w", modulesDir, e.Name(), err)
 		}
 		for _, s := range sections {
-			switch s.values["state"] {
+			switch s.Values["state"] {
 			case "enabled", "1":
-				states[s.name] = s.values["stream"]
+				states[s.Name] = s.Values["stream"]
 			case "disabled":
-				states[s.name] = ""
+				states[s.Name] = ""
 			}
 		}
 	}

@@ -1,125 +1,32 @@
 package dnf
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
+	"hygiene_exporter/probes/patch/rpm/evidence"
 	"hygiene_exporter/probes/patch/rpm/evr"
 	"hygiene_exporter/probes/patch/rpm/repodata"
 	"hygiene_exporter/probes/patch/updates"
 )
 
-// releases returns the versions between what is installed and a candidate, of
-// which repositories or advisories know. Repositories often keep the newest
-// version only, and advisories all of them: so what an update repairs is told by
-// the advisories of all versions up to it.
+// releases returns the versions between what is installed and a candidate.
 func (j *judge) releases(c candidate) []updates.Release {
-	known := map[evr.EVR]*updates.Release{}
-	release := func(version evr.EVR) *updates.Release {
-		if known[version] == nil {
-			text := version.String()
-			if c.obsoletes {
-				text = c.Name + " " + text
-			}
-			known[version] = &updates.Release{Version: text}
+	prefix := ""
+	if c.obsoletes {
+		prefix = c.Name + " "
+	}
+	var offers []evidence.Offer
+	for _, o := range j.offers {
+		if o.Name == c.Name {
+			offers = append(offers, evidence.Offer{Package: o.Package, Repo: o.repo.id, Published: o.origin.read.Index.Published()})
 		}
-		return known[version]
 	}
 	between := func(version evr.EVR, arch string) bool {
 		return (arch == c.Arch || arch == c.installed.Arch) && evr.Compare(version, c.EVR) <= 0 &&
 			(c.obsoletes || evr.Compare(version, c.installed.EVR) > 0)
 	}
-	for _, o := range j.offers {
-		if o.Name == c.Name && between(o.EVR, o.Arch) {
-			offered(release(o.EVR), o)
-		}
-	}
-	for _, a := range j.advisories[c.Name] {
-		if between(a.pkg.EVR, a.pkg.Arch) {
-			advised(release(a.pkg.EVR), a)
-		}
-	}
-	var list []updates.Release
-	for _, version := range slices.SortedFunc(keys(known), evr.Compare) {
-		list = append(list, *known[version])
-	}
-	return list
-}
-
-func keys(m map[evr.EVR]*updates.Release) func(func(evr.EVR) bool) {
-	return func(yield func(evr.EVR) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
-}
-
-// offered dates a version by its file in the repository, but not later than the
-// metadata that lists it.
-func offered(r *updates.Release, o offer) {
-	at, how := o.Added, "file"
-	if at.IsZero() {
-		at, how = o.Built, "build"
-	}
-	if made := o.origin.read.Index.Published(); at.IsZero() || !made.IsZero() && made.Before(at) {
-		at, how = made, "metadata"
-	}
-	if r.Available.IsZero() || !at.IsZero() && at.Before(r.Available) {
-		r.Available = at
-		r.Evidence = fmt.Sprintf("repository %s, %s of %s", o.repo.id, how, day(at))
-	}
-}
-
-// advised rates a version and dates it by the advisory, which is when the
-// publisher announced it.
-func advised(r *updates.Release, a advisory) {
-	at := a.Issued
-	if at.IsZero() {
-		at = a.Updated
-	}
-	security := a.Type == "security"
-	text := fmt.Sprintf("advisory %s of repository %s, %s", a.ID, a.repo, strings.Join(slices.DeleteFunc([]string{a.Type, strings.ToLower(a.Severity), "issued " + day(at)}, func(s string) bool { return s == "" }), ", "))
-	switch {
-	case security && !r.Security:
-		r.Security, r.Advisory, r.Available, r.Evidence = true, severity(a.Severity), cmp.Or(at, r.Available), text
-		return
-	case security == r.Security:
-		if security && rank(severity(a.Severity)) < rank(r.Advisory) {
-			r.Advisory = severity(a.Severity)
-		}
-		if !at.IsZero() && (r.Available.IsZero() || at.Before(r.Available) || !strings.HasPrefix(r.Evidence, "advisory")) {
-			r.Available, r.Evidence = at, text
-		}
-	}
-}
-
-func rank(a updates.Advisory) int { return slices.Index(updates.Advisories(), string(a)) }
-
-// severity maps the words of Red Hat, SUSE, Fedora and Amazon.
-func severity(text string) updates.Advisory {
-	switch strings.ToLower(text) {
-	case "critical", "urgent":
-		return updates.Critical
-	case "important", "high":
-		return updates.Important
-	case "moderate", "medium":
-		return updates.Moderate
-	case "low":
-		return updates.Low
-	}
-	return updates.Unrated
-}
-
-func day(at time.Time) string {
-	if at.IsZero() {
-		return "unknown date"
-	}
-	return at.UTC().Format("2006-01-02")
+	return evidence.Releases(prefix, between, offers, j.advisories[c.Name])
 }
 
 // describe tells what is installed of a name and where it could come from.
@@ -128,7 +35,7 @@ func (j *judge) describe(name string) []string {
 	for _, p := range j.installed[name] {
 		line := "installed " + p.NEVRA()
 		if !p.InstallTime.IsZero() {
-			line += " on " + day(p.InstallTime)
+			line += " on " + evidence.Day(p.InstallTime)
 		}
 		if p.Module != "" {
 			line += ", module " + p.Module
@@ -150,11 +57,7 @@ func (j *judge) describe(name string) []string {
 		lines = append(lines, line)
 	}
 	for _, a := range j.advisories[name] {
-		at := a.Issued
-		if at.IsZero() {
-			at = a.Updated
-		}
-		lines = append(lines, fmt.Sprintf("advisory %s, %s, %s: %s-%s.%s", a.ID, a.Type, day(at), name, a.pkg.EVR, a.pkg.Arch))
+		lines = append(lines, fmt.Sprintf("advisory %s, %s, %s: %s-%s.%s", a.ID, a.Type, evidence.Day(a.Date()), name, a.Package.EVR, a.Package.Arch))
 	}
 	return lines
 }

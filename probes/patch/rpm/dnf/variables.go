@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"hygiene_exporter/probes/internal/rootfs"
+	"hygiene_exporter/probes/patch/rpm/ini"
 	"hygiene_exporter/probes/patch/rpm/rpmdb"
 )
 
@@ -30,7 +31,7 @@ func (c *configuration) readVariables(files *rootfs.FS, installed []rpmdb.Packag
 		variables["releasever"] = release
 	}
 	dirs := variableDirs
-	if own := list(c.main["varsdir"]); len(own) > 0 {
+	if own := ini.List(c.main["varsdir"]); len(own) > 0 {
 		dirs = own
 	}
 	for _, dir := range dirs {

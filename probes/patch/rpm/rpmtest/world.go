@@ -56,6 +56,7 @@ func New(t testing.TB) *World {
 	t.Helper()
 	w := &World{t: t, Root: t.TempDir(), home: t.TempDir(), pools: t.TempDir()}
 	w.Write("/etc/os-release", "ID=test\nVERSION_ID=9\nPLATFORM_ID=\"platform:el9\"\n")
+	w.Write("/etc/zypp/zypp.conf", "[main]\n")
 	must(t, os.WriteFile(filepath.Join(w.home, ".rpmmacros"), []byte("%_dbpath /var/lib/rpm\n"), 0o644))
 	return w
 }
@@ -75,7 +76,7 @@ func (w *World) Write(path, content string) {
 func (w *World) Run(program string, args ...string) (string, int) {
 	w.t.Helper()
 	command := exec.CommandContext(context.Background(), program, args...)
-	command.Env = append(os.Environ(), "HOME="+w.home, "LC_ALL=C", "COLUMNS=400", "ZYPP_READONLY_HACK=")
+	command.Env = append(os.Environ(), "HOME="+w.home, "LC_ALL=C", "COLUMNS=400", "ZYPP_CONF="+filepath.Join(w.Root, "etc/zypp/zypp.conf"))
 	out, err := command.CombinedOutput()
 	if err != nil && command.ProcessState == nil {
 		w.t.Fatalf("%s: %v; see test/packages.txt", program, err)

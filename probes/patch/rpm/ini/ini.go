@@ -1,23 +1,26 @@
-package dnf
+// Package ini reads the configuration files of dnf, yum and zypper.
+package ini
 
 import (
 	"bufio"
 	"io"
 	"strings"
+
+	"hygiene_exporter/probes/internal/rootfs"
 )
 
-// A section is one [section] of a configuration file, in the dialect that dnf
+// A Section is one [section] of a configuration file, in the dialect that dnf
 // and yum share: "key = value", lines that begin with a blank go on with the
 // value, and "#" and ";" begin a comment at the start of a line only.
-type section struct {
-	name   string
-	values map[string]string
+type Section struct {
+	Name   string
+	Values map[string]string
 }
 
-// parseINI reads a configuration file. Lines that are none are passed over, as
-// dnf does.
-func parseINI(r io.Reader) ([]section, error) {
-	var sections []section
+// Parse reads a configuration file. Lines that are none are passed over, as dnf
+// does.
+func Parse(r io.Reader) ([]Section, error) {
+	var sections []Section
 	key := ""
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
@@ -32,13 +35,13 @@ func parseINI(r io.Reader) ([]section, error) {
 			continue
 		case trimmed[0] == '[' && strings.Contains(trimmed, "]"):
 			name, _, _ := strings.Cut(trimmed[1:], "]")
-			sections = append(sections, section{name: strings.TrimSpace(name), values: map[string]string{}})
+			sections = append(sections, Section{Name: strings.TrimSpace(name), Values: map[string]string{}})
 			key = ""
 			continue
 		case len(sections) == 0:
 			continue
 		}
-		values := sections[len(sections)-1].values
+		values := sections[len(sections)-1].Values
 		if (line[0] == ' ' || line[0] == '\t') && key != "" {
 			values[key] += "\n" + trimmed
 			continue
@@ -53,13 +56,23 @@ func parseINI(r io.Reader) ([]section, error) {
 	return sections, lines.Err()
 }
 
-// list splits a value into words.
-func list(value string) []string {
+// Read reads a configuration file of the host.
+func Read(files *rootfs.FS, place string) ([]Section, error) {
+	file, err := files.Open(place)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return Parse(file)
+}
+
+// List splits a value into words.
+func List(value string) []string {
 	return strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(", \t\n", r) })
 }
 
-// truth reads a switch as dnf does.
-func truth(value string, otherwise bool) bool {
+// Truth reads a switch as dnf does.
+func Truth(value string, otherwise bool) bool {
 	switch strings.ToLower(value) {
 	case "1", "yes", "true", "on":
 		return true
