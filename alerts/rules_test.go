@@ -243,6 +243,22 @@ func cases() map[string]struct{ fires, silent string } {
 			fires:  `hygiene_patch_metadata_valid_until_timestamp_seconds{object="apt/deb.debian.org/debian/bookworm", owner="sre"} now`,
 			silent: `hygiene_patch_metadata_valid_until_timestamp_seconds{object="apt/deb.debian.org/debian/bookworm", owner="sre"} now+1s`,
 		},
+		"HygienePatchRebootOverdue": {
+			fires:  `hygiene_patch_reboot_deadline_timestamp_seconds{object="host", owner="sre"} now`,
+			silent: `hygiene_patch_reboot_deadline_timestamp_seconds{object="host", owner="sre"} now+1s`,
+		},
+		"HygienePatchServiceOutdated": {
+			fires:  `hygiene_patch_restart_deadline_timestamp_seconds{object="nginx.service", owner="sre"} now`,
+			silent: `hygiene_patch_restart_deadline_timestamp_seconds{object="nginx.service", owner="sre"} now+1s`,
+		},
+		"HygienePatchSupportEnded": {
+			fires:  `hygiene_patch_support_covered_until_timestamp_seconds{object="host", owner="sre"} now`,
+			silent: `hygiene_patch_support_covered_until_timestamp_seconds{object="host", owner="sre"} now+1s`,
+		},
+		"HygienePatchSupportEnding": {
+			fires:  `hygiene_patch_support_deadline_timestamp_seconds{object="host", owner="sre"} now`,
+			silent: `hygiene_patch_support_deadline_timestamp_seconds{object="host", owner="sre"} now+1s`,
+		},
 		"HygienePatchMetadataFrozen": {
 			fires:  `hygiene_patch_metadata_published_deadline_timestamp_seconds{object="apt/archive.ubuntu.com/ubuntu/noble-security", owner="sre"} now`,
 			silent: `hygiene_patch_metadata_published_deadline_timestamp_seconds{object="apt/archive.ubuntu.com/ubuntu/noble-security", owner="sre"} now+1s`,

@@ -36,13 +36,21 @@ type Deadlines struct {
 	Published probes.Duration `yaml:"published"`
 	// From one success of the automatic installation to the next, where there is one.
 	Automatic probes.Duration `yaml:"automatic"`
+	// From what makes a reboot necessary to the reboot.
+	Reboot probes.Duration `yaml:"reboot"`
+	// The same while only the kernel waits, and is patched in memory.
+	RebootLivepatched probes.Duration `yaml:"reboot_livepatched"`
+	// From the replacement of code that a service executes to its restart.
+	Restart probes.Duration `yaml:"restart"`
+	// How long before the end of support the upgrade should be under way.
+	Support probes.Duration `yaml:"support"`
 }
 
 func defaultConfig() *Config {
 	days := func(n int) probes.Duration { return probes.Duration(time.Duration(n) * day) }
 	return &Config{
 		Settings:  probes.DefaultSettings(15 * time.Minute),
-		Deadlines: Deadlines{Critical: days(3), Important: days(7), Security: days(14), Other: days(60), Metadata: days(7), Published: days(30), Automatic: days(7)},
+		Deadlines: Deadlines{Critical: days(3), Important: days(7), Security: days(14), Other: days(60), Metadata: days(7), Published: days(30), Automatic: days(7), Reboot: days(14), RebootLivepatched: days(60), Restart: days(14), Support: days(90)},
 		Listed:    50,
 	}
 }
@@ -69,6 +77,10 @@ func (d Deadlines) validate() error {
 		{"metadata", d.Metadata},
 		{"published", d.Published},
 		{"automatic", d.Automatic},
+		{"reboot", d.Reboot},
+		{"reboot_livepatched", d.RebootLivepatched},
+		{"restart", d.Restart},
+		{"support", d.Support},
 	} {
 		if limit.value <= 0 {
 			errs = append(errs, probes.At(limit.key, errors.New("must be above 0; to be told of nothing, override the check")))

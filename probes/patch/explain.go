@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/patch/updates"
 )
 
@@ -39,6 +40,14 @@ func (p *probe) Explain(_ context.Context, object string) (string, error) {
 			}
 		}
 		p.explainPackage(&b, m, object)
+	}
+	if object == probes.HostObject {
+		p.system.explain(&b)
+	}
+	for _, s := range p.system.processes.Services {
+		if s.Unit == object {
+			explainService(&b, s)
+		}
 	}
 	if b.Len() == 0 {
 		return "Nothing was read here in the last run.\n", nil

@@ -73,6 +73,16 @@ func (h *history) saw(t thing) time.Time {
 // not seen of it may still be there.
 func (h *history) doubt(manager string) { h.unsure[manager] = true }
 
+// keepServices says that processes could not be inspected, so that services of
+// earlier runs may still execute replaced code.
+func (h *history) keepServices() {
+	for _, key := range h.memory.Present() {
+		if object, _ := h.memory.Object(key); object.Detail.Package == "service" && object.Detail.Kind == "object" {
+			h.seen[key] = true
+		}
+	}
+}
+
 // notice records that the releases of an update are there.
 func (h *history) notice(m updates.Manager, u updates.Update) {
 	for _, r := range u.Releases {

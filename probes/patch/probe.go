@@ -22,7 +22,9 @@ type probe struct {
 	readers []updates.Reader
 	history history
 
-	managers []manager // of the last run, for Explain
+	// Of the last run, for Explain.
+	managers []manager
+	system   system
 }
 
 func newProbe(c *Config, host probes.Host) *probe {
@@ -69,6 +71,7 @@ func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 	if !found && len(result.Faults) == 0 {
 		return probes.Result{}, probes.ErrNotApplicable
 	}
+	p.addSystem(ctx, &result)
 	for _, object := range p.history.end() {
 		result.Gone(object)
 	}

@@ -66,7 +66,7 @@ func Spec() probes.Spec {
 			pending, oldestPending, deadline, pendingInfo, securityKnown, busy,
 			lastRefresh, refreshDeadline, validUntil, published, publishedDeadline, lastUpgrade,
 			automatic, automaticLast, automaticDue,
-		}),
+		}, systemMetrics()),
 		Config: func() probes.Config { return defaultConfig() },
 	}
 }

@@ -36,6 +36,8 @@ type Manager struct {
 	// LastUpgrade is when it last finished an upgrade of packages; zero if unknown.
 	LastUpgrade time.Time
 	Automatic   Automatic
+	// Reboots lists the installed packages that take effect only by a reboot.
+	Reboots []Change
 	// Compare orders two versions as the package manager does.
 	Compare func(a, b string) int
 	// Notes are lines for a person who asks what was read and decided.
@@ -45,6 +47,13 @@ type Manager struct {
 	// It may be nil. Packages lists the names it knows.
 	Installed func(name string) []string
 	Packages  func() []string
+}
+
+// A Change is a package after whose installation its publisher wants a reboot.
+type Change struct {
+	Package string
+	At      time.Time // when it was installed
+	Why     string
 }
 
 // A Repository is a place that updates come from. Its object in metrics is

@@ -92,6 +92,7 @@ func (r *Reader) Read(ctx context.Context) (updates.Manager, error) {
 	j := r.newJudge(c, sources, set, &m)
 	m.Updates = j.updates()
 	m.SecurityKnown = j.securityKnown(m.Updates)
+	m.Reboots = evidence.Reboots(packages, rebootNames(r.files), j.advisories)
 	m.Installed, m.Packages = j.describe, j.names
 	if m.Busy = r.busy(c); changing {
 		m.Busy = updates.Yes
@@ -197,9 +198,11 @@ type judge struct {
 	config     configuration
 	sources    []*source
 	installed  installedSet
+	count      int // of installed packages
 	modules    *modularity
 	locks      verdict
 	offers     []offer // all that modules leave
+	byName     map[string][]offer
 	advisories map[string][]evidence.Advisory
 }
 
@@ -215,6 +218,7 @@ func (r *Reader) newJudge(c configuration, sources []*source, set installedSet, 
 		m.Incomplete = append(m.Incomplete, err)
 	}
 	all := set.packages()
+	j.count = len(all)
 	for _, s := range sources {
 		all = append(all, s.read.Packages...)
 		for _, p := range s.read.Packages {
@@ -231,8 +235,10 @@ func (r *Reader) newJudge(c configuration, sources []*source, set installedSet, 
 		}
 	}
 	j.locks = l.judge(all)
-	for i := range j.offers {
-		j.offers[i].locked = j.forbids(j.offers[i])
+	j.byName = map[string][]offer{}
+	for i, o := range j.offers {
+		j.offers[i].locked = j.forbids(o)
+		j.byName[o.Name] = append(j.byName[o.Name], j.offers[i])
 	}
 	return j
 }

@@ -64,9 +64,29 @@ func (j *judge) pinned() string {
 // notes tells what was read and decided.
 func (j *judge) notes() []string {
 	notes := []string{fmt.Sprintf("%d packages are installed, %d repositories enabled; $releasever is %q, $basearch %q.",
-		len(j.installed.packages()), len(j.sources), j.config.variables["releasever"], j.config.variables["basearch"])}
+		j.count, len(j.sources), j.config.variables["releasever"], j.config.variables["basearch"])}
 	if text := j.pinned(); text != "" {
 		notes = append(notes, text)
 	}
 	return notes
+}
+
+// rebootDir names further packages that need a reboot, one on each line.
+const rebootDir = "/etc/dnf/plugins/needs-restarting.d"
+
+func rebootNames(files *rootfs.FS) []string {
+	entries, err := files.ReadDir(rebootDir)
+	if err != nil {
+		return nil // without it nothing is named
+	}
+	var names []string
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".conf") {
+			continue
+		}
+		if data, err := files.ReadFile(rebootDir+"/"+e.Name(), 1<<20); err == nil {
+			names = append(names, strings.Fields(string(data))...)
+		}
+	}
+	return names
 }

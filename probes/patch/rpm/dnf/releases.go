@@ -17,10 +17,8 @@ func (j *judge) releases(c candidate) []updates.Release {
 		prefix = c.Name + " "
 	}
 	var offers []evidence.Offer
-	for _, o := range j.offers {
-		if o.Name == c.Name {
-			offers = append(offers, evidence.Offer{Package: o.Package, Repo: o.repo.id, Published: o.origin.read.Index.Published()})
-		}
+	for _, o := range j.byName[c.Name] {
+		offers = append(offers, evidence.Offer{Package: o.Package, Repo: o.repo.id, Published: o.origin.read.Index.Published()})
 	}
 	between := func(version evr.EVR, arch string) bool {
 		return (arch == c.Arch || arch == c.installed.Arch) && evr.Compare(version, c.EVR) <= 0 &&
@@ -42,12 +40,7 @@ func (j *judge) describe(name string) []string {
 		}
 		lines = append(lines, line)
 	}
-	var offers []offer
-	for _, o := range j.offers {
-		if o.Name == name {
-			offers = append(offers, o)
-		}
-	}
+	offers := slices.Clone(j.byName[name])
 	slices.SortStableFunc(offers, func(a, b offer) int { return evr.Compare(b.EVR, a.EVR) })
 	for _, o := range offers {
 		line := fmt.Sprintf("available %s, repository %s, priority %d", o.NEVRA(), o.repo.id, o.repo.priority)

@@ -13,6 +13,7 @@ import (
 
 	"hygiene_exporter/probes/patch/rpm/evr"
 	"hygiene_exporter/probes/patch/rpm/repodata"
+	"hygiene_exporter/probes/patch/rpm/rpmdb"
 	"hygiene_exporter/probes/patch/updates"
 )
 
@@ -134,4 +135,36 @@ func Day(at time.Time) string {
 		return "unknown date"
 	}
 	return at.UTC().Format(time.DateOnly)
+}
+
+// core are the packages that dnf and zypper take to need a reboot, besides
+// kernels, which are compared with the one that runs.
+var core = []string{
+	"glibc", "linux-firmware", "systemd", "dbus", "dbus-broker", "dbus-daemon", "microcode_ctl", "udev",
+	"ucode-intel", "ucode-amd", "kernel-firmware",
+}
+
+// Reboots returns the installed packages that take effect only by a reboot: those
+// of the core, others that the host names, and those of which an advisory of the
+// installed version says so.
+func Reboots(installed []rpmdb.Package, named []string, advisories map[string][]Advisory) []updates.Change {
+	var list []updates.Change
+	for _, p := range installed {
+		if p.InstallTime.IsZero() {
+			continue
+		}
+		change := updates.Change{Package: p.Name, At: p.InstallTime}
+		suggests := func(a Advisory) bool {
+			return a.Package.RebootSuggested && a.Package.Arch == p.Arch && evr.Compare(a.Package.EVR, p.EVR) == 0
+		}
+		if at := slices.IndexFunc(advisories[p.Name], suggests); at >= 0 {
+			change.Why = "advisory " + advisories[p.Name][at].ID + " suggests a reboot"
+		} else if slices.Contains(core, p.Name) || slices.Contains(named, p.Name) {
+			change.Why = "it is part of the core of the system"
+		}
+		if change.Why != "" {
+			list = append(list, change)
+		}
+	}
+	return list
 }

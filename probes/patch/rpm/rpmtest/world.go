@@ -72,11 +72,17 @@ func (w *World) Write(path, content string) {
 	must(w.t, os.WriteFile(real, []byte(content), 0o644))
 }
 
+// Command is a program that works on the host.
+func (w *World) Command(program string, args ...string) *exec.Cmd {
+	command := exec.CommandContext(context.Background(), program, args...)
+	command.Env = append(os.Environ(), "HOME="+w.home, "LC_ALL=C", "COLUMNS=400", "ZYPP_CONF="+filepath.Join(w.Root, "etc/zypp/zypp.conf"))
+	return command
+}
+
 // Run runs a program and returns what it printed and its exit status.
 func (w *World) Run(program string, args ...string) (string, int) {
 	w.t.Helper()
-	command := exec.CommandContext(context.Background(), program, args...)
-	command.Env = append(os.Environ(), "HOME="+w.home, "LC_ALL=C", "COLUMNS=400", "ZYPP_CONF="+filepath.Join(w.Root, "etc/zypp/zypp.conf"))
+	command := w.Command(program, args...)
 	out, err := command.CombinedOutput()
 	if err != nil && command.ProcessState == nil {
 		w.t.Fatalf("%s: %v; see test/packages.txt", program, err)

@@ -81,6 +81,7 @@ func (r *Reader) Read(ctx context.Context) (updates.Manager, error) {
 	j.collect()
 	m.Updates = j.updates()
 	m.SecurityKnown = j.securityKnown(m.Updates)
+	m.Reboots = evidence.Reboots(packages, nil, j.advisories)
 	m.Installed, m.Packages = j.describe, j.names
 	if m.Busy = lock.Any(lock.Alive(r.files, "/run/zypp.pid"), r.installed.Busy(r.files)); changing {
 		m.Busy = updates.Yes
