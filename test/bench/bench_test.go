@@ -235,10 +235,37 @@ const files = 20_000
 func TestBenchTwentyThousandCertificates(t *testing.T) {
 	dir := t.TempDir()
 	writeCertificates(t, dir, files)
+	benchScans(t, files, fmt.Sprintf("{name: many, paths: [%q]}", dir))
+}
+
+// stores is the number of keystores of a large host.
+const stores = 5_000
+
+// The stores are copies of those that OpenSSL and keytool have made for the tests
+// of the probe.
+func TestBenchFiveThousandStores(t *testing.T) {
+	const made = "../../probes/certificate/testdata/stores"
+	dir := t.TempDir()
+	for i := range stores {
+		name := []string{"web.p12", "legacy.pfx", "web.jks", "web.jceks", "modern.jks"}[i%5]
+		data, err := os.ReadFile(filepath.Join(made, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, fmt.Sprintf("%03d", i/100), fmt.Sprintf("%d-%s", i, name)), data)
+	}
+	passwords := filepath.Join(t.TempDir(), "passwords")
+	write(t, passwords, []byte("secret\n"))
+	benchScans(t, stores, fmt.Sprintf("{name: many, paths: [%q], passwords_file: %q}", dir, passwords))
+}
+
+// benchScans reports what the first scans of one source cost, and a scrape.
+func benchScans(t *testing.T, n int, source string) {
+	t.Helper()
 	p := agent(t, fmt.Sprintf(`
 
-probes: {certificate: {interval: 20s, timeout: 15s, sources: [{name: many, paths: [%q]}]}}
-`, dir))
+probes: {certificate: {interval: 20s, timeout: 15s, sources: [%s]}}
+`, source))
 	const took = `hygiene_probe_duration_seconds{name="certificate"}`
 	ran := func() float64 { return p.value(`hygiene_probe_last_run_timestamp_seconds{name="certificate"}`) }
 	await := func(after float64) float64 {
@@ -251,7 +278,7 @@ probes: {certificate: {interval: 20s, timeout: 15s, sources: [{name: many, paths
 		return 0
 	}
 	at := await(0)
-	t.Logf("first scan of %d files: %.2f s, %.0f MB resident, %s of processor time", files, p.value(took), float64(p.rss())/1e6, p.cpu())
+	t.Logf("first scan of %d: %.2f s, %.0f MB resident, %s of processor time", n, p.value(took), float64(p.rss())/1e6, p.cpu())
 	for range 2 {
 		before := p.cpu()
 		at = await(at)
@@ -259,6 +286,16 @@ probes: {certificate: {interval: 20s, timeout: 15s, sources: [{name: many, paths
 	}
 	p50, p99, series := p.latencies(30)
 	t.Logf("scrape of %d series: p50 %s, p99 %s", series, p50, p99)
+}
+
+func write(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // writeCertificates writes the files of a renewal that works: each a leaf with
@@ -286,12 +323,6 @@ func writeCertificates(t *testing.T, dir string, n int) {
 			SerialNumber: big.NewInt(int64(i + 10)), Subject: pkix.Name{CommonName: name},
 			DNSNames: []string{name, "www." + name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		}, issuer)
-		path := filepath.Join(dir, fmt.Sprintf("%03d", i/100), fmt.Sprintf("%d.pem", i))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, append(leaf, chain...), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, filepath.Join(dir, fmt.Sprintf("%03d", i/100), fmt.Sprintf("%d.pem", i)), append(leaf, chain...))
 	}
 }
