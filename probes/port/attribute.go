@@ -24,6 +24,7 @@ func (p *probe) attribute(ctx context.Context, sockets []*socket, now time.Time)
 		path, placed := p.cgroups.Path(ctx, s.Cgroup, now)
 		if placed {
 			s.workload, s.placed = p.names.Fill(workload.Of(path), now), true
+			p.activated(s, now)
 		}
 		w := process.Socket{Inode: s.Inode}
 		if placed && path != "" {
@@ -42,6 +43,19 @@ func (p *probe) attribute(ctx context.Context, sockets []*socket, now time.Time)
 		if s.state != process.Found && s.placed {
 			s.process.Name = p.soleName(s, now)
 		}
+	}
+}
+
+// activated gives a socket that systemd opened for a service the name of its
+// socket unit: it carries the cgroup of the first process.
+func (p *probe) activated(s *socket, now time.Time) {
+	const first = "init.scope"
+	if s.workload.Unit != first || s.namespace != "" {
+		return
+	}
+	at := workload.Endpoint{Address: s.Address, Port: uint16(s.Port), Path: s.Path, Datagram: s.Protocol == listeners.UDP}
+	if name := p.units.Socket(at, now); name != "" {
+		s.workload.Unit = name
 	}
 }
 

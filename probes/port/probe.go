@@ -25,6 +25,7 @@ type probe struct {
 
 	cgroups  *workload.Cgroups
 	names    *workload.Names
+	units    *workload.Units
 	finder   *process.Finder
 	packages *process.Packages
 	paths    *paths
@@ -50,7 +51,7 @@ type probe struct {
 func newProbe(c *Config, host probes.Host) *probe {
 	return &probe{
 		config: c, host: host, source: listeners.New(host.Files, host.Netlink),
-		cgroups: workload.NewCgroups(host.Files), names: workload.NewNames(host.Files),
+		cgroups: workload.NewCgroups(host.Files), names: workload.NewNames(host.Files), units: workload.NewUnits(host.Files),
 		finder: process.NewFinder(host.Files), packages: process.NewPackages(host.Files),
 		paths: &paths{files: host.Files, known: map[uint64]reach{}},
 		users: &users{files: host.Files}, soles: map[uint64]sole{},
@@ -67,6 +68,8 @@ type run struct {
 	scan   *scan
 	seen   map[string]bool // objects that are there, or in order
 	urgent bool            // a violation began or ended
+	// unlisted says that there may be namespaces that were not looked at.
+	unlisted bool
 }
 
 // Run looks at all listeners.
@@ -85,6 +88,7 @@ func (p *probe) Run(ctx context.Context) (probes.Result, error) {
 		return probes.Result{}, ctx.Err()
 	}
 	if err != nil {
+		r.unlisted = true
 		r.result.Fault(probes.HostObject, fmt.Errorf("network namespaces cannot be listed: %w", err))
 	}
 	objects, err := r.look(ctx, spaces)

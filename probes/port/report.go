@@ -225,8 +225,7 @@ func (r *run) absent() {
 	}
 	for _, name := range r.memory.Present() {
 		object, _ := r.memory.Object(name)
-		_, blind := r.scan.failed[place{object.Detail.Namespace, object.Detail.Protocol}]
-		if !r.seen[name] && (object.Detail.Required || !blind) {
+		if !r.seen[name] && (object.Detail.Required || !r.blind(name)) {
 			r.urgent = r.urgent || object.Detail.Policy != ""
 			r.memory.Removed(name, r.now)
 		}
@@ -269,7 +268,7 @@ func (r *run) count(now map[string]map[uint64]bool) {
 func (r *run) blind(name string) bool {
 	object, known := r.memory.Object(name)
 	_, failed := r.scan.failed[place{object.Detail.Namespace, object.Detail.Protocol}]
-	return known && failed
+	return known && (failed || r.unlisted && object.Detail.Namespace != "")
 }
 
 func disjoint(a, b map[uint64]bool) bool {

@@ -3,6 +3,7 @@ package listeners
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -51,8 +52,8 @@ func tables() map[Protocol][]table {
 
 // read lists by the tables.
 func (v *View) read(protocol Protocol) ([]Listener, error) {
-	if v.proc == "" {
-		return nil, v.closed
+	if v.proc == "" { // no process lives there
+		return nil, cmp.Or(v.closed, ErrBlind)
 	}
 	if len(tables()[protocol]) == 0 {
 		return nil, v.without(protocol)
@@ -96,8 +97,10 @@ func (v *View) used(protocol Protocol) (known, some bool) {
 	}[protocol]
 	if v.counts == nil {
 		v.counts = map[string]int{}
-		if data, err := v.source.files.ReadFile(v.proc+"/protocols", 1<<20); err == nil && v.proc != "" {
-			v.counts = protocolCounts(data)
+		if v.proc != "" { // else no process lives there
+			if data, err := v.source.files.ReadFile(v.proc+"/protocols", 1<<20); err == nil {
+				v.counts = protocolCounts(data)
+			}
 		}
 	}
 	for _, name := range names {

@@ -162,7 +162,7 @@ func FuzzRuleset(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r, err := Read(t.Context(), tape, rootfs.New(rootfs.Paths{Root: t.TempDir()}), nil)
+		r, err := Read(t.Context(), tape, rootfs.New(rootfs.Paths{Root: "/nonexistent"}), nil)
 		if err != nil {
 			return
 		}
