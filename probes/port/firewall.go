@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/internal/listeners"
 	"hygiene_exporter/probes/port/firewall"
 	"hygiene_exporter/probes/port/process"
@@ -30,7 +31,11 @@ type wall struct {
 	err      error
 	read     time.Time
 	verdicts map[firewall.Packet]firewall.Verdict
-	leads    []*object
+
+	outer     []netip.Addr // of the host, for which published ports were looked for
+	published []firewall.Published
+	partial   error // why some may be missing
+	leads     []*object
 }
 
 // published reads the ruleset, if it was not read just before, and returns the
@@ -40,10 +45,8 @@ func (r *run) published(ctx context.Context, spaces []*space) []*object {
 	if now := r.now; w.read.IsZero() || now.Sub(w.read) >= refresh {
 		w.read = now
 		ruleset, addresses, err := r.readWall(ctx, spaces)
-		w.err = err
-		if err == nil {
-			w.ruleset, w.verdicts = ruleset, map[firewall.Packet]firewall.Verdict{}
-			w.leads = leads(ruleset, addresses, spaces)
+		if w.err = err; err == nil {
+			w.update(ruleset, addresses, spaces)
 		}
 	}
 	if w.err != nil {
@@ -59,6 +62,31 @@ func (r *run) published(ctx context.Context, spaces []*space) []*object {
 		list = append(list, &again)
 	}
 	return list
+}
+
+// errHuge says that not all published ports are known.
+var errHuge = probes.Because(probes.TooLarge, errors.New("the ruleset of the firewall is too large to follow all its published ports"))
+
+// update takes over what was read. Following every port is expensive, and is
+// done only if something has changed.
+func (w *wall) update(ruleset *firewall.Ruleset, in *interfaces, spaces []*space) {
+	addresses := outer(in)
+	if !ruleset.Same(w.ruleset) {
+		w.ruleset, w.verdicts, w.outer = ruleset, map[firewall.Packet]firewall.Verdict{}, nil
+	}
+	if w.outer == nil || !slices.Equal(w.outer, addresses) {
+		w.outer = addresses
+		var complete bool
+		if w.published, complete = ruleset.Published(addresses); !complete {
+			w.partial = errHuge
+		} else {
+			w.partial = nil
+		}
+	}
+	if w.err == nil {
+		w.err = w.partial
+	}
+	w.leads = leads(w.published, in, addresses, spaces)
 }
 
 func (r *run) readWall(ctx context.Context, spaces []*space) (*firewall.Ruleset, *interfaces, error) {
@@ -86,17 +114,21 @@ func (r *run) readWall(ctx context.Context, spaces []*space) (*firewall.Ruleset,
 // lead.
 const maxAddresses = 16
 
-// leads makes objects of published ports. A port that is led elsewhere at every
-// address of the host is published; at some of them it has their class.
-func leads(ruleset *firewall.Ruleset, in *interfaces, spaces []*space) []*object {
-	var addresses []netip.Addr
+// outer returns the addresses at which the host can be reached from outside.
+func outer(in *interfaces) []netip.Addr {
+	addresses := []netip.Addr{}
 	for address := range in.addresses {
 		if !address.IsLoopback() && !address.IsLinkLocalUnicast() && !in.onBridge(address) {
 			addresses = append(addresses, address)
 		}
 	}
 	slices.SortFunc(addresses, netip.Addr.Compare)
-	addresses = addresses[:min(len(addresses), maxAddresses)]
+	return addresses[:min(len(addresses), maxAddresses)]
+}
+
+// leads makes objects of published ports. A port that is led elsewhere at every
+// address of the host is published; at some of them it has their class.
+func leads(published []firewall.Published, in *interfaces, addresses []netip.Addr, spaces []*space) []*object {
 	var v4, v6 int
 	for _, address := range addresses {
 		if address.Is4() {
@@ -111,7 +143,7 @@ func leads(ruleset *firewall.Ruleset, in *interfaces, spaces []*space) []*object
 		six      bool
 	}
 	hits := map[key][]firewall.Published{}
-	for _, p := range ruleset.Published(addresses) {
+	for _, p := range published {
 		k := key{p.Protocol, p.Port, p.Destination.Is6()}
 		hits[k] = append(hits[k], p)
 	}
@@ -177,7 +209,7 @@ func (r *run) through(o *object) string {
 	if !r.config.Firewall || o.namespace != "" || o.exposure == loopback || o.protocol != listeners.TCP && o.protocol != listeners.UDP {
 		return ""
 	}
-	if r.wall.err != nil || r.wall.ruleset == nil {
+	if r.wall.err != nil && r.wall.partial == nil || r.wall.ruleset == nil {
 		return unverifiable
 	}
 	if o.leads != nil {

@@ -144,9 +144,9 @@ func (p Packet) payload(base, offset, size uint32) value {
 }
 
 // bitwise applies a mask and an exclusive or.
-func (v value) bitwise(a attributes) value {
-	mask, xor := a.nested(4)[1], a.nested(5)[1]
-	if len(v.bytes) == 0 || a.number(6) != 0 || len(mask) != len(v.bytes) || len(xor) != len(v.bytes) {
+func (v value) bitwise(x expression) value {
+	mask, xor := x.constant(4), x.constant(5)
+	if len(v.bytes) == 0 || x.data.number(6) != 0 || len(mask) != len(v.bytes) || len(xor) != len(v.bytes) {
 		return value{}
 	}
 	out := slices.Clone(v.bytes)

@@ -13,6 +13,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
+	"hash/fnv"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -35,7 +37,11 @@ var ErrAbsent = errors.New("the kernel has no nftables")
 type Ruleset struct {
 	chains map[chainKey]*chain
 	sets   map[setKey]*set
+	sum    uint64 // of all rules, without what traffic changes
 }
+
+// Same reports whether two rulesets do the same with every packet.
+func (r *Ruleset) Same(other *Ruleset) bool { return other != nil && r.sum == other.sum }
 
 type chainKey struct {
 	family      uint8
@@ -55,9 +61,13 @@ type chain struct {
 
 // An expression is one step of a rule: struct nft_expr in words.
 type expression struct {
-	name string
-	data attributes
+	name  string
+	data  attributes
+	parts map[uint16]attributes // attributes within attributes, read once
 }
+
+// constant returns a value that stands in the rule.
+func (x expression) constant(kind uint16) []byte { return x.parts[kind][1] }
 
 type setKey struct {
 	family      uint8
@@ -102,7 +112,7 @@ func Read(ctx context.Context, netlink probes.Netlink, files *rootfs.FS, namespa
 			return nil, err
 		}
 	}
-	r := &reader{ctx: ctx, netlink: netlink, namespace: namespace, Ruleset: &Ruleset{chains: map[chainKey]*chain{}, sets: map[setKey]*set{}}}
+	r := &reader{ctx: ctx, netlink: netlink, namespace: namespace, sum: fnv.New64a(), Ruleset: &Ruleset{chains: map[chainKey]*chain{}, sets: map[setKey]*set{}}}
 	for _, ask := range []struct {
 		kind uint16
 		each func(family uint8, a attributes)
@@ -118,6 +128,7 @@ func Read(ctx context.Context, netlink probes.Netlink, files *rootfs.FS, namespa
 			return nil, err
 		}
 	}
+	r.Ruleset.sum = r.sum.Sum64()
 	return r.Ruleset, nil
 }
 
@@ -142,6 +153,7 @@ type reader struct {
 	netlink   probes.Netlink
 	namespace *os.File
 	order     []setKey
+	sum       hash.Hash64
 }
 
 func (r *reader) dump(kind uint16, payload []byte, each func(uint8, attributes)) error {
@@ -175,6 +187,7 @@ func (r *reader) chain(family uint8, a attributes) {
 		c.policy = a.number(5)
 	}
 	r.chains[c.key] = c
+	fmt.Fprintf(r.sum, "%v %t %d %d %s %d\n", c.key, c.base, c.hook, c.priority, c.kind, c.policy)
 }
 
 func (r *reader) rule(family uint8, a attributes) {
@@ -185,9 +198,32 @@ func (r *reader) rule(family uint8, a attributes) {
 	var rule []expression
 	for _, item := range list(a[4]) {
 		e := parse(item)
-		rule = append(rule, expression{e.text(1), e.nested(2)})
+		rule = append(rule, newExpression(e.text(1), e.nested(2)))
+		if !counts(e.text(1)) {
+			r.sum.Write(item)
+		}
 	}
+	fmt.Fprintf(r.sum, "%v\n", c.key)
 	c.rules = append(c.rules, rule)
+}
+
+func newExpression(name string, data attributes) expression {
+	x := expression{name: name, data: data}
+	switch name {
+	case "cmp", "range", "bitwise", "immediate":
+		x.parts = map[uint16]attributes{}
+		for kind := range data {
+			if kind >= 2 && kind <= 5 {
+				x.parts[kind] = data.nested(kind)
+			}
+		}
+	}
+	return x
+}
+
+// counts reports whether an expression holds what traffic changes.
+func counts(name string) bool {
+	return name == "counter" || name == "quota" || name == "limit" || name == "last" || name == "connlimit"
 }
 
 func (r *reader) set(family uint8, a attributes) {
@@ -202,6 +238,7 @@ func (r *reader) set(family uint8, a attributes) {
 func (r *reader) elements(key setKey, a attributes) {
 	s := r.sets[key]
 	for _, item := range list(a[3]) {
+		r.sum.Write(item)
 		e := parse(item)
 		const isEnd, catchAll = 0x1, 0x2
 		flags := e.number(3)

@@ -3,6 +3,7 @@ package firewall
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -96,7 +97,7 @@ func TestVerdictsOfARecordedHost(t *testing.T) {
 	if got := r.Input(Packet{Protocol: tcp, Port: 5432, IPv6: true}); got != Dropped && got != Depends {
 		t.Errorf("over IPv6 it is %s", got)
 	}
-	if got := r.Published([]netip.Addr{netip.MustParseAddr("203.0.113.2")}); len(got) > 0 {
+	if got, complete := r.Published([]netip.Addr{netip.MustParseAddr("203.0.113.2")}); len(got) > 0 || !complete {
 		t.Errorf("published: %v", got)
 	}
 }
@@ -105,7 +106,11 @@ func TestPortsThatARecordedEnginePublishes(t *testing.T) {
 	t.Parallel()
 	r := play(t, "docker")
 	var got []string
-	for _, p := range r.Published([]netip.Addr{netip.MustParseAddr("203.0.113.2"), netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("2001:db8::2")}) {
+	list, complete := r.Published([]netip.Addr{netip.MustParseAddr("203.0.113.2"), netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("2001:db8::2")})
+	if !complete {
+		t.Error("the list is not complete")
+	}
+	for _, p := range list {
 		got = append(got, fmt.Sprintf("%d/%d at %s leads to %s, %s on the way and %s without", p.Protocol, p.Port, p.Destination, p.Target,
 			r.Forward(Packet{Protocol: p.Protocol, Destination: p.Target.Addr(), Port: p.Target.Port()}), r.Input(Packet{Protocol: p.Protocol, Port: p.Port})))
 	}
@@ -144,6 +149,45 @@ func TestAnotherFirewallIsNotGuessedAt(t *testing.T) {
 		if got := errors.Is(err, ErrOther); got != (test.tables != "") || got && probes.ReasonOf(err) != probes.Unsupported {
 			t.Errorf("%s: %v", test.name, err)
 		}
+	}
+}
+
+func TestTrafficDoesNotMakeAnotherRuleset(t *testing.T) {
+	t.Parallel()
+	host, again, other := play(t, "host"), play(t, "host"), play(t, "docker")
+	if !host.Same(again) || host.Same(other) || host.Same(nil) {
+		t.Errorf("the same: %t, another: %t, none: %t", host.Same(again), host.Same(other), host.Same(nil))
+	}
+	counter := attributes{1: []byte("f\x00"), 2: []byte("i\x00")}
+	sum := func(packets byte) uint64 {
+		r := &reader{sum: fnv.New64a(), Ruleset: &Ruleset{chains: map[chainKey]*chain{{familyInet, "f", "i"}: {}}}}
+		// NFTA_LIST_ELEM with the name "counter" and its data.
+		item := append(text(1, "counter"), 8, 0, 2, 0, packets, 0, 0, 0)
+		counter[4] = append([]byte{byte(len(item) + 4), 0, 1, 0}, item...)
+		r.rule(familyInet, counter)
+		return r.sum.Sum64()
+	}
+	if sum(1) != sum(2) {
+		t.Error("a packet that is counted makes another ruleset")
+	}
+}
+
+func TestAHugeRulesetIsNotFollowedForEver(t *testing.T) {
+	t.Parallel()
+	r := play(t, "docker")
+	for _, c := range r.chains {
+		if c.key.name == "DOCKER" {
+			for len(c.rules) < 100_000 {
+				c.rules = append(c.rules, c.rules...)
+			}
+		}
+	}
+	var addresses []netip.Addr
+	for i := range byte(200) {
+		addresses = append(addresses, netip.AddrFrom4([4]byte{203, 0, 113, i}))
+	}
+	if _, complete := r.Published(addresses); complete {
+		t.Error("the list is called complete")
 	}
 }
 

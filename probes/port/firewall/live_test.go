@@ -290,7 +290,8 @@ func TestLivePublishedPortsAreLedElsewhere(t *testing.T) {
 			load(t, test.rules)
 			r := readRuleset(t)
 			var got []string
-			for _, p := range r.Published([]netip.Addr{netip.MustParseAddr("203.0.113.2"), netip.MustParseAddr("2001:db8::2")}) {
+			list, _ := r.Published([]netip.Addr{netip.MustParseAddr("203.0.113.2"), netip.MustParseAddr("2001:db8::2")})
+			for _, p := range list {
 				got = append(got, fmt.Sprintf("%d %s %s", p.Port, p.Destination, p.Target))
 				if verdict := r.Forward(Packet{Protocol: 6, Destination: p.Target.Addr(), Port: p.Target.Port()}); verdict != test.forward {
 					t.Errorf("on the way to %s it is %s; want %s", p.Target, verdict, test.forward)

@@ -16,23 +16,29 @@ type Published struct {
 	Target      netip.AddrPort
 }
 
-// maxRange bounds how many ports of one range are looked at one by one.
-const maxRange = 1024
+const (
+	maxRange = 1024    // ports of one range that are looked at one by one
+	maxSteps = 300_000 // rules that are followed for all ports together
+)
 
 // Published returns the ports that rules of network address translation lead
 // elsewhere, for packets from outside to these addresses of the host. A rule
-// that may apply counts: it does for somebody.
-func (r *Ruleset) Published(addresses []netip.Addr) []Published {
-	var list []Published
+// that may apply counts: it does for somebody. With a huge ruleset the list is
+// not complete.
+func (r *Ruleset) Published(addresses []netip.Addr) (list []Published, complete bool) {
+	steps := 0
 	ports := append(r.mentioned(), 0)
 	for _, address := range addresses {
 		for _, protocol := range []uint8{6, 17} {
-			all := r.lead(Packet{Protocol: protocol, IPv6: address.Is6(), Destination: address, Port: unmentioned(ports)})
+			all := r.lead(Packet{Protocol: protocol, IPv6: address.Is6(), Destination: address, Port: unmentioned(ports)}, &steps)
 			for _, port := range ports {
+				if steps > maxSteps {
+					return list, false
+				}
 				p := Packet{Protocol: protocol, IPv6: address.Is6(), Destination: address, Port: port}
 				target := all
 				if port > 0 {
-					target = r.lead(p)
+					target = r.lead(p, &steps)
 				}
 				if target.Addr().IsValid() && (port == 0 || target.Addr() != all.Addr()) {
 					if target.Port() == 0 {
@@ -43,11 +49,12 @@ func (r *Ruleset) Published(addresses []netip.Addr) []Published {
 			}
 		}
 	}
-	return list
+	return list, true
 }
 
-// lead returns where a packet is led to, the invalid address if nowhere.
-func (r *Ruleset) lead(p Packet) (target netip.AddrPort) {
+// lead returns where a packet is led to, the invalid address if nowhere, and
+// counts the rules that it followed.
+func (r *Ruleset) lead(p Packet, steps *int) (target netip.AddrPort) {
 	for _, c := range r.bases(p, hookPrerouting, "nat") {
 		e := evaluation{ruleset: r, packet: p, nat: func(x expression, regs registers) {
 			if to := destination(x, regs); to.Addr().IsValid() && !target.Addr().IsValid() {
@@ -55,6 +62,7 @@ func (r *Ruleset) lead(p Packet) (target netip.AddrPort) {
 			}
 		}}
 		e.chain(c, 0)
+		*steps += e.rules
 	}
 	return target
 }
@@ -138,7 +146,7 @@ func mentions(rule []expression, add func(first, last []byte)) {
 	for _, x := range rule {
 		switch x.name {
 		case "cmp":
-			constant := x.data.nested(3)[1]
+			constant := x.constant(3)
 			switch x.data.number(2) {
 			case opMoreEq:
 				from = constant
@@ -148,7 +156,7 @@ func mentions(rule []expression, add func(first, last []byte)) {
 				add(constant, constant)
 			}
 		case "range":
-			add(x.data.nested(3)[1], x.data.nested(4)[1])
+			add(x.constant(3), x.constant(4))
 		case "match":
 			if info := x.data[3]; (x.data.text(1) == "tcp" || x.data.text(1) == "udp") && len(info) >= 8 {
 				add(swapped(info[4:6]), swapped(info[6:8]))

@@ -113,6 +113,17 @@ type evaluation struct {
 	// nat is called for each rule that may lead the packet elsewhere.
 	nat   func(e expression, regs registers)
 	rules int // that were followed
+	regs  registers
+}
+
+// empty returns registers without values. One set is enough: a rule that jumps
+// elsewhere has no use for its own any more.
+func (e *evaluation) empty() registers {
+	if e.regs == nil {
+		e.regs = registers{}
+	}
+	clear(e.regs)
+	return e.regs
 }
 
 const (
@@ -150,7 +161,7 @@ func (e *evaluation) chain(c *chain, depth int) outcomes {
 // rule follows one rule. The result is what it may do if it applies: nothing,
 // which is goOn; or return, which is none of the outcomes.
 func (e *evaluation) rule(in chainKey, rule []expression, depth int) (truth, outcomes) {
-	regs := registers{}
+	regs := e.empty()
 	applies := isTrue
 	for _, x := range rule {
 		switch x.name {
@@ -159,12 +170,12 @@ func (e *evaluation) rule(in chainKey, rule []expression, depth int) (truth, out
 				regs.set(x.data.number(1), e.packet.load(x))
 			}
 		case "bitwise":
-			regs.set(x.data.number(2), regs.at(x.data.number(1)).bitwise(x.data))
+			regs.set(x.data.number(2), regs.at(x.data.number(1)).bitwise(x))
 		case "immediate":
 			if x.data.number(1) == 0 {
-				return applies, e.code(in, x.data.nested(2).nested(2), depth)
+				return applies, e.code(in, x.parts[2].nested(2), depth)
 			}
-			regs.set(x.data.number(1), value{bytes: x.data.nested(2)[1]})
+			regs.set(x.data.number(1), value{bytes: x.constant(2)})
 		case "reject":
 			return applies, drop
 		case "queue":
@@ -228,10 +239,10 @@ func (e *evaluation) code(in chainKey, a attributes, depth int) outcomes {
 func (e *evaluation) condition(x expression, regs registers) truth {
 	switch x.name {
 	case "cmp":
-		return regs.at(x.data.number(1)).compare(x.data.number(2), x.data.nested(3)[1])
+		return regs.at(x.data.number(1)).compare(x.data.number(2), x.constant(3))
 	case "range":
 		v := regs.at(x.data.number(1))
-		within := v.compare(opMoreEq, x.data.nested(3)[1]).and(v.compare(opLessEq, x.data.nested(4)[1]))
+		within := v.compare(opMoreEq, x.constant(3)).and(v.compare(opLessEq, x.constant(4)))
 		if x.data.number(2) == opNotEqual {
 			return within.not()
 		}
