@@ -69,11 +69,16 @@ func (p *probe) userName(s *socket) string {
 }
 
 func (p *probe) find(ctx context.Context, wanted []process.Socket) {
+	p.finder.Find(ctx, wanted, p.budget())
+}
+
+// budget returns how long one run may look for something.
+func (p *probe) budget() time.Duration {
 	budget := time.Duration(p.config.ProcessBudget)
 	if p.runs == 1 {
-		budget = min(firstBudget*budget, time.Duration(p.config.Timeout)/2)
+		return min(firstBudget*budget, time.Duration(p.config.Timeout)/3)
 	}
-	p.finder.Find(ctx, wanted, budget)
+	return budget
 }
 
 // process takes over what is known of the process that holds a socket. Where
@@ -88,8 +93,8 @@ func (p *probe) process(s *socket, now time.Time) {
 	}
 }
 
-// learnOrigins looks up which packages the programs are from, at most once a
-// minute.
+// learnOrigins looks up which packages the programs are from. It begins at most
+// once a minute, and takes no longer in one run than the search for processes.
 func (p *probe) learnOrigins(ctx context.Context, sockets []*socket, now time.Time) {
 	var programs []string
 	for _, s := range sockets {
@@ -98,9 +103,12 @@ func (p *probe) learnOrigins(ctx context.Context, sockets []*socket, now time.Ti
 		}
 	}
 	if now.Sub(p.learned) >= time.Minute || p.learned.IsZero() {
-		p.learned = now
+		ctx, cancel := context.WithTimeout(ctx, p.budget())
+		defer cancel()
 		// What cannot be read is not known; that is no finding.
-		_ = p.packages.Learn(ctx, programs)
+		if done, _ := p.packages.Learn(ctx, programs); done {
+			p.learned = now
+		}
 	}
 	for _, s := range sockets {
 		s.origin = p.packages.Of(s.process.Executable)

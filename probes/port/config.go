@@ -24,7 +24,7 @@ type Config struct {
 	Firewall bool `yaml:"firewall"`
 	// Whether the processes behind new sockets are looked for. Without it, only the unit or container is known.
 	Processes bool `yaml:"processes"`
-	// Longest time that one run looks for processes; the next one goes on.
+	// Longest time that one run looks for processes, and for the packages of their programs; the next one goes on.
 	ProcessBudget probes.Duration `yaml:"process_budget"`
 }
 

@@ -378,6 +378,46 @@ func TestLiveListenersBelongToWhomSSSays(t *testing.T) {
 	}
 }
 
+// The whole story of one listener, and what changes when its program does.
+func TestLiveExplanationTellsTheWholeStory(t *testing.T) {
+	program := copyOfUs(t, "livesrv")
+	service := &liveService{cgroup: "hygiene-test.slice/story.service", listen: []string{"tcp4/127.0.0.78:7779"}}
+	service.start(t, program)
+	const object = "tcp/loopback:7779@story.service"
+	tell := func(want ...string) {
+		t.Helper()
+		p, _, err := fresh(defaultConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := p.Explain(context.Background(), object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range want {
+			if !strings.Contains(text, part) {
+				t.Errorf("it lacks %q:\n%s", part, text)
+			}
+		}
+	}
+	pid := strings.TrimSpace(shell(t, "cat", filepath.Join(cgroupTop(t), service.cgroup, "cgroup.procs")))
+	tell("reached by   processes of this host\n", "belongs to   story.service\n", "first seen   20", "policy       there is none for it\n",
+		"finding      executable_unpackaged\n", "tcp 127.0.0.78:7779, opened by root\n", "  process      "+pid+" livesrv, run by root\n",
+		"  program      "+program+"\n", "  package      none owns it\n", fmt.Sprintf("(%d) → livesrv(%s)\n", os.Getpid(), pid))
+	if err := os.Chmod(program, 0o757); err != nil {
+		t.Fatal(err)
+	}
+	tell("finding      executable_writable\n")
+	if err := os.Remove(program); err != nil {
+		t.Fatal(err)
+	}
+	tell("finding      executable_deleted\n", "the file was removed since the start\n")
+	if err := os.WriteFile(program, []byte("another"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tell("finding      executable_replaced\n", "another file has taken its place since the start\n")
+}
+
 // Thousands of listeners open and close each second, on ports that never come
 // to rest, while two hundred stay: each run must see all that stay, and nothing
 // that was never there.

@@ -53,29 +53,34 @@ type object struct {
 // group makes objects of sockets. The same port for every address of IPv4 and,
 // in another socket, of IPv6 is one wildcard.
 func group(sockets []*socket, ephemeralPort func(*socket) bool) []*object {
-	merged := map[string]string{}
+	single := make([]*object, 0, len(sockets))
+	merged := map[string]string{} // exposure of what is a wildcard but for the family
 	for _, s := range sockets {
+		o := objectOf(s, ephemeralPort(s))
+		o.sockets = []*socket{s}
+		single = append(single, o)
 		if wild(s.exposure) {
-			key := objectOf(s, ephemeralPort(s)).in("*")
-			if had, seen := merged[key]; seen && had != s.exposure {
-				merged[key] = wildcard
+			o.name = o.in(wildcard)
+			if had, seen := merged[o.name]; seen && had != s.exposure {
+				merged[o.name] = wildcard
 			} else {
-				merged[key] = s.exposure
+				merged[o.name] = s.exposure
 			}
 		}
 	}
-	byName := map[string]*object{}
-	for _, s := range sockets {
-		o := objectOf(s, ephemeralPort(s))
-		if wild(s.exposure) {
-			o.exposure = merged[o.in("*")]
+	byName := make(map[string]*object, len(single))
+	for _, o := range single {
+		if wild(o.exposure) {
+			o.exposure = merged[o.name]
 		}
-		o.name = o.in(o.exposure)
+		if o.exposure != wildcard {
+			o.name = o.in(o.exposure)
+		}
 		if known := byName[o.name]; known != nil {
-			o = known
+			known.sockets = append(known.sockets, o.sockets...)
+		} else {
+			byName[o.name] = o
 		}
-		byName[o.name] = o
-		o.sockets = append(o.sockets, s)
 	}
 	list := make([]*object, 0, len(byName))
 	for _, o := range byName {
@@ -105,18 +110,17 @@ func objectOf(s *socket, isEphemeral bool) *object {
 
 // in returns the name of the object in a class of exposure.
 func (o *object) in(exposure string) string {
-	var b strings.Builder
+	name := string(o.protocol) + "/" + exposure + ":" + o.port
 	if o.namespace != "" {
-		b.WriteString(o.namespace + "/")
+		name = o.namespace + "/" + name
 	}
-	fmt.Fprintf(&b, "%s/%s:%s", o.protocol, exposure, o.port)
 	if o.device != "" {
-		b.WriteString("%" + o.device)
+		name += "%" + o.device
 	}
 	if unit := o.workload.String(); unit != "" && unit != o.namespace {
-		b.WriteString("@" + strings.TrimPrefix(unit, o.namespace+"/"))
+		name += "@" + strings.TrimPrefix(unit, o.namespace+"/")
 	}
-	return b.String()
+	return name
 }
 
 // portName returns what stands for the port in the name of an object.
@@ -144,6 +148,9 @@ func (o *object) source() listeners.Protocol {
 // values lists what the sockets of an object have, each once, at most five.
 func (o *object) values(of func(*socket) string) string {
 	const shown = 5
+	if len(o.sockets) == 1 {
+		return of(o.sockets[0])
+	}
 	var list []string
 	for _, s := range o.sockets {
 		if text := of(s); text != "" && !slices.Contains(list, text) {

@@ -43,8 +43,8 @@ type probe struct {
 
 	wall wall
 
-	before  map[string]map[uint64]bool // inodes by object, of the last run
-	objects map[string]*object         // of the last run
+	before  map[string][]uint64 // inodes by object, of the last run
+	objects map[string]*object  // of the last run
 	events  map[string]float64
 }
 
@@ -149,7 +149,7 @@ func (r *run) lost(s *scan) bool {
 		there[x.Inode] = true
 	}
 	for _, inodes := range r.before {
-		for inode := range inodes {
+		for _, inode := range inodes {
 			if !there[inode] && inode > 0 {
 				return true
 			}

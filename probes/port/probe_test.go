@@ -254,3 +254,15 @@ func removed(lines []string, suffix string) (list []string) {
 	}
 	return list
 }
+
+// FuzzPasswd: whatever stands in the file, nothing panics, and the first user of
+// a number has it.
+func FuzzPasswd(f *testing.F) {
+	f.Add("root:x:0:0::/:\nbad\n::x:\nweb:x:33:33::/:\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		parsePasswd(text)
+		if got := parsePasswd("first:x:0:0::/:\n" + text)[0]; got != "first" {
+			t.Errorf("user 0 is %q", got)
+		}
+	})
+}

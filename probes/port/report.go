@@ -39,10 +39,10 @@ func (p *probe) remember() error {
 	}
 	p.memory, p.loaded = loaded, true
 	// Changes while the agent was down are changes too.
-	p.before = map[string]map[uint64]bool{}
+	p.before = map[string][]uint64{}
 	for _, name := range loaded.Present() {
 		if object, _ := loaded.Object(name); !object.Detail.Required {
-			p.before[name] = map[uint64]bool{}
+			p.before[name] = nil
 		}
 	}
 	if len(p.before) == 0 {
@@ -53,15 +53,15 @@ func (p *probe) remember() error {
 
 // report adds what is known of the objects.
 func (r *run) report(objects []*object) {
-	now := map[string]map[uint64]bool{}
-	r.objects = map[string]*object{}
+	now := make(map[string][]uint64, len(objects))
+	r.objects = make(map[string]*object, len(objects))
 	for _, o := range objects {
 		if !r.listed(o) {
 			continue
 		}
-		inodes := map[uint64]bool{}
+		inodes := make([]uint64, 0, len(o.sockets))
 		for _, s := range o.sockets {
-			inodes[s.Inode] = true
+			inodes = append(inodes, s.Inode)
 		}
 		now[o.name], r.objects[o.name], r.seen[o.name] = inodes, o, true
 		r.describe(o)
@@ -239,7 +239,7 @@ func (r *run) absent() {
 
 // count counts what has changed since the last run. What cannot be seen now has
 // not been closed.
-func (r *run) count(now map[string]map[uint64]bool) {
+func (r *run) count(now map[string][]uint64) {
 	if r.before != nil {
 		for name, inodes := range now {
 			old, known := r.before[name]
@@ -271,13 +271,8 @@ func (r *run) blind(name string) bool {
 	return known && (failed || r.unlisted && object.Detail.Namespace != "")
 }
 
-func disjoint(a, b map[uint64]bool) bool {
-	for inode := range a {
-		if b[inode] {
-			return false
-		}
-	}
-	return true
+func disjoint(a, b []uint64) bool {
+	return !slices.ContainsFunc(a, func(inode uint64) bool { return slices.Contains(b, inode) })
 }
 
 // totals adds the facts about the host as a whole.

@@ -19,8 +19,6 @@ type Origin struct {
 	Known   bool   // whether the lists of files could be read
 }
 
-const lists = "/var/lib/dpkg/info"
-
 // Packages knows which package of dpkg owns a program, by the lists of files
 // that dpkg keeps. The database of rpm needs rpm itself to be read, so there
 // nothing is known. It is used by one goroutine at a time.
@@ -28,7 +26,17 @@ type Packages struct {
 	files   *rootfs.FS
 	origins map[string]Origin
 	stamp   time.Time // of the database when it was read
+	reading *reading  // that is under way
 }
+
+// A reading goes through all lists once, in as many steps as it takes.
+type reading struct {
+	lists  []string
+	wanted map[string][]string // programs by every name that a list may have
+	found  map[string]string
+}
+
+const lists = "/var/lib/dpkg/info"
 
 // NewPackages returns an empty table. It touches nothing.
 func NewPackages(files *rootfs.FS) *Packages {
@@ -37,37 +45,81 @@ func NewPackages(files *rootfs.FS) *Packages {
 
 // Learn looks up the origin of programs that are not known yet, all in one
 // reading, and of all of them again after a package was installed or removed.
-func (p *Packages) Learn(ctx context.Context, programs []string) error {
+// There are thousands of lists: it returns soon after the context is done, and
+// the next call goes on. It reports whether there is nothing left to read.
+func (p *Packages) Learn(ctx context.Context, programs []string) (done bool, err error) {
 	info, err := p.files.Stat("/var/lib/dpkg/status")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return true, nil
 	}
 	if err != nil {
-		return err
+		return true, err
 	}
 	if !info.ModTime().Equal(p.stamp) || len(p.origins) > 10_000 {
 		clear(p.origins)
-		p.stamp = info.ModTime()
+		p.stamp, p.reading = info.ModTime(), nil
 	}
-	wanted := map[string][]string{} // by every name that a list may have
+	if p.reading == nil {
+		if p.reading, err = p.begin(programs); p.reading == nil {
+			return true, err
+		}
+	}
+	if err := p.read(ctx, p.reading); err != nil {
+		p.reading = nil
+		return true, err
+	}
+	if len(p.reading.lists) > 0 {
+		return false, nil
+	}
+	for _, programs := range p.reading.wanted {
+		for _, program := range programs {
+			p.origins[program] = Origin{p.reading.found[program], true}
+		}
+	}
+	p.reading = nil
+	return true, nil
+}
+
+// begin prepares a reading; nil if there is nothing to look for.
+func (p *Packages) begin(programs []string) (*reading, error) {
+	r := &reading{wanted: map[string][]string{}, found: map[string]string{}}
 	for _, program := range programs {
 		if _, known := p.origins[program]; !known && program != "" {
 			for _, name := range aliases(program) {
-				wanted[name] = append(wanted[name], program)
+				r.wanted[name] = append(r.wanted[name], program)
 			}
 		}
 	}
-	if len(wanted) == 0 {
-		return nil
+	if len(r.wanted) == 0 {
+		return nil, nil
 	}
-	found, err := p.search(ctx, wanted)
+	entries, err := p.files.ReadDir(lists)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, programs := range wanted {
-		for _, program := range programs {
-			p.origins[program] = Origin{found[program], true}
+	for _, entry := range entries {
+		if strings.HasSuffix(entry.Name(), ".list") {
+			r.lists = append(r.lists, entry.Name())
 		}
+	}
+	return r, nil
+}
+
+// read goes on with a reading. A list that is gone belonged to a package that is
+// being removed, and a later reading begins anew.
+func (p *Packages) read(ctx context.Context, r *reading) error {
+	for len(r.lists) > 0 && ctx.Err() == nil {
+		list := r.lists[0]
+		name, _, _ := strings.Cut(strings.TrimSuffix(list, ".list"), ":")
+		err := p.scan(path.Join(lists, list), func(line []byte) {
+			for _, program := range r.wanted[string(line)] {
+				r.found[program] = name
+			}
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		r.lists = r.lists[1:]
 	}
 	return nil
 }
@@ -87,32 +139,6 @@ func aliases(program string) []string {
 		}
 	}
 	return []string{program}
-}
-
-// search reads all lists, and returns the package of each wanted program.
-func (p *Packages) search(ctx context.Context, wanted map[string][]string) (map[string]string, error) {
-	entries, err := p.files.ReadDir(lists)
-	if err != nil {
-		return nil, err
-	}
-	found := map[string]string{}
-	for _, entry := range entries {
-		name, ok := strings.CutSuffix(entry.Name(), ".list")
-		if !ok {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if err := p.scan(path.Join(lists, entry.Name()), func(line []byte) {
-			for _, program := range wanted[string(line)] {
-				found[program], _, _ = strings.Cut(name, ":")
-			}
-		}); err != nil {
-			return nil, err
-		}
-	}
-	return found, nil
 }
 
 func (p *Packages) scan(list string, each func(line []byte)) error {

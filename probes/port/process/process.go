@@ -5,6 +5,7 @@
 package process
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -105,18 +106,22 @@ func Parents(files *rootfs.FS, pid int) []Process {
 	return list
 }
 
-// parent reads the fourth field of /proc/<pid>/stat; the second is a name in
-// parentheses that may hold anything.
 func parent(files *rootfs.FS, pid int) int {
 	data, err := files.ReadFile(fmt.Sprintf("/proc/%d/stat", pid), 1<<16)
 	if err != nil {
 		return 0
 	}
-	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	return parseParent(data)
+}
+
+// parseParent reads the fourth field of /proc/<pid>/stat; the second is a name in
+// parentheses that may hold anything.
+func parseParent(data []byte) int {
+	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
 	if len(fields) < 2 {
 		return 0
 	}
-	number, err := strconv.Atoi(fields[1])
+	number, err := strconv.Atoi(string(fields[1]))
 	if err != nil {
 		return 0
 	}

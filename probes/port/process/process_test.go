@@ -1,6 +1,8 @@
 package process
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -180,9 +182,7 @@ func TestPackagesOwnPrograms(t *testing.T) {
 	write(t, root, "var/lib/dpkg/info/old.list", "/bin/old\n")
 	p := NewPackages(rootfs.New(rootfs.Paths{Root: root}))
 	programs := []string{"/usr/sbin/sshd", "/usr/bin/old", "/opt/app", "/usr/lib64/ld-linux.so", ""}
-	if err := p.Learn(t.Context(), programs); err != nil {
-		t.Fatal(err)
-	}
+	learn(t, p, programs)
 	want := map[string]Origin{
 		"/usr/sbin/sshd": {"openssh-server", true}, "/usr/bin/old": {"old", true}, "/opt/app": {"", true},
 		"/usr/lib64/ld-linux.so": {"libc6", true}, "": {}, "/never/asked": {},
@@ -199,14 +199,43 @@ func TestPackagesOwnPrograms(t *testing.T) {
 	if err := os.Chtimes(filepath.Join(root, "var/lib/dpkg/status"), later, later); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Learn(t.Context(), programs); err != nil {
-		t.Fatal(err)
-	}
+	learn(t, p, programs)
 	if got := p.Of("/opt/app"); got != (Origin{"app", true}) {
 		t.Errorf("after the installation it is of %+v", got)
 	}
 	rpm := NewPackages(rootfs.New(rootfs.Paths{Root: t.TempDir()}))
-	if err := rpm.Learn(t.Context(), programs); err != nil || rpm.Of("/opt/app").Known {
-		t.Errorf("without dpkg: %v, %+v", err, rpm.Of("/opt/app"))
+	learn(t, rpm, programs)
+	if rpm.Of("/opt/app").Known {
+		t.Errorf("without dpkg it is of %+v", rpm.Of("/opt/app"))
 	}
+}
+
+// learn lets a reading take as many steps as it needs, none of which has any
+// time.
+func learn(t *testing.T, p *Packages, programs []string) {
+	t.Helper()
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	if done, err := p.Learn(late, programs); err != nil || done && p.reading != nil {
+		t.Errorf("without time: %t, %v", done, err)
+	}
+	if done, err := p.Learn(t.Context(), programs); err != nil || !done {
+		t.Errorf("with time: %t, %v", done, err)
+	}
+}
+
+// FuzzParent: whatever a process is called, its parent is read behind its name.
+func FuzzParent(f *testing.F) {
+	f.Add("app", 1)
+	f.Add("a) b (", 4711)
+	f.Add(") 1 ) 2", 7)
+	f.Fuzz(func(t *testing.T, name string, parent int) {
+		if parent < 0 {
+			return
+		}
+		if got := parseParent(fmt.Appendf(nil, "9 (%s) S %d 9 9", name, parent)); got != parent {
+			t.Errorf("the parent of %q is %d; want %d", name, got, parent)
+		}
+		parseParent([]byte(name))
+	})
 }
