@@ -206,9 +206,12 @@ func (p *probe) explainProcess(b *strings.Builder, s *socket) {
 
 // explainRequired describes what a rule demands and nothing provides.
 func (p *probe) explainRequired(object string) string {
-	i := slices.IndexFunc(p.config.Policy, func(rule Rule) bool {
-		return rule.Expect == required && (rule.object() == object || rule.object()+"#required" == object)
-	})
+	i := -1
+	for n, rule := range p.config.Policy {
+		if rule.Expect == required && (i < 0 && rule.object() == object || rule.numbered(n) == object) {
+			i = n
+		}
+	}
 	if i < 0 {
 		return "The last run saw nothing of this name.\n"
 	}

@@ -87,6 +87,15 @@ func TestPolicy(t *testing.T) {
 			listens: []string{"tcp " + any4 + " 22"}, want: []string{"in order tcp/any:22", "tcp/wildcard_v4:22 is required"},
 		},
 		{
+			name:    "a required listener under its own name has its own facts, and two rules of one name are told apart",
+			policy:  `[{protocol: tcp, ports: [22], exposure: loopback, expect: required}, {protocol: tcp, ports: [25], user: root, expect: required}, {protocol: tcp, ports: [25], user: redis, expect: required}]`,
+			listens: []string{"tcp " + lo4 + " 22"},
+			want: []string{
+				"required_missing_since_timestamp_seconds tcp/any:25", "required_missing_since_timestamp_seconds tcp/any:25#2",
+				"tcp/loopback:22 is required",
+			},
+		},
+		{
 			name: "an exception expires", policy: `[{protocol: tcp, ports: [8080], expect: allowed, until: 2020-01-31, reason: migration, owner: web}]`,
 			listens: []string{"tcp " + any4 + " 8080"},
 			want: []string{

@@ -153,66 +153,6 @@ func (r *run) note(name string, d detail, worth bool) bool {
 	return known
 }
 
-// missing is the violation of a rule that demands a listener.
-const missing = "missing"
-
-// requirements looks for what must be there.
-func (r *run) requirements(objects []*object) {
-	for i, rule := range r.config.Policy {
-		if rule.Expect != required || rule.expired(r.now) {
-			continue
-		}
-		name := rule.object()
-		found, hidden := r.satisfied(i, objects)
-		if r.seen[name] && !r.objectIs(name, i) {
-			name += "#required" // another listener has the name already
-		}
-		switch {
-		case found:
-			r.note(name, detail{Protocol: listeners.Protocol(rule.Protocol), Required: true}, true)
-			if !r.seen[name] {
-				r.result.Observe(name)
-			}
-		case hidden != nil:
-			r.result.Fault(name, hidden)
-		default:
-			d := detail{Policy: missing, Protocol: listeners.Protocol(rule.Protocol), Required: true}
-			if r.note(name, d, true) {
-				object, _ := r.memory.Object(name)
-				r.result.Add(requiredMissing, float64(object.Detail.Since), name, rule.Owner)
-			}
-		}
-		r.seen[name] = true
-	}
-}
-
-func (r *run) objectIs(name string, rule int) bool {
-	o := r.objects[name]
-	return o == nil || o.verdict.rule == rule
-}
-
-// satisfied reports whether a listener fits a rule, or why that cannot be told.
-func (r *run) satisfied(i int, objects []*object) (found bool, hidden error) {
-	rule := r.config.Policy[i]
-	for _, o := range objects {
-		switch fits, what, pending := rule.fits(o); fits {
-		case yes:
-			return true, nil
-		case unknown:
-			hidden = undecided(verdict{rule: i, unknown: what, pending: pending})
-		}
-	}
-	for at, err := range r.scan.failed {
-		if string(at.protocol) == rule.Protocol && rule.fitsNamespace(at.namespace) && hidden == nil {
-			hidden = err
-			if err == nil {
-				hidden = probes.Because(probes.PermissionDenied, errors.New("the namespace could not be inspected"))
-			}
-		}
-	}
-	return false, hidden
-}
-
 // absent deals with what was there before and is not now.
 func (r *run) absent() {
 	for at, err := range r.scan.failed {
