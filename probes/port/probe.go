@@ -175,8 +175,9 @@ func (s *scan) add(other *scan) {
 	}
 }
 
-// errPending says that not all sockets of a place have a name yet.
-var errPending = probes.Because(probes.NotRun, errors.New("the processes of some sockets are still looked for"))
+// errPending says that the next run will know more of a place: some of its
+// sockets have no name yet, or it is just being closed.
+var errPending = probes.Because(probes.NotRun, errors.New("what is there is still looked for"))
 
 // decided leaves out the sockets whose names are not known yet because their
 // processes are still looked for: under another name they would be a change.

@@ -158,12 +158,26 @@ func (p *probe) scanSpace(ctx context.Context, s *scan, space *space, now time.T
 			s.sockets = append(s.sockets, &socket{Listener: l, namespace: space.name})
 		}
 	}
-	if _, failed := s.failed[place{space.name, listeners.TCP}]; failed && space.name != "" {
+	_, failed := s.failed[place{space.name, listeners.TCP}]
+	switch {
+	case space.name != "" && !p.source.Present(space.Namespace):
+		// Its last process, or the one by which it was seen, has just ended: the
+		// next run knows which.
+		s.hold(space)
+	case space.name != "" && failed:
 		s.skip(space)
-	} else {
+	default:
 		s.inspected++
 	}
 	return p.place(ctx, s, s.sockets[first:], space, view, now)
+}
+
+// hold says that nothing is known of a namespace in this run, and that this is
+// no fault.
+func (s *scan) hold(space *space) {
+	for _, protocol := range listeners.Protocols() {
+		s.failed[place{space.name, protocol}] = errPending
+	}
 }
 
 // skip turns the failures of a namespace into a count: that somebody must be

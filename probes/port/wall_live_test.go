@@ -8,7 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -121,3 +124,42 @@ tcp 203.0.113.2:8080
 }
 
 func sorted(text string) []string { return strings.Split(strings.TrimSpace(text), "\n") }
+
+// Namespaces that come and go while they are looked at are no faults, and hide
+// no other.
+func TestLiveNamespacesComeAndGo(t *testing.T) {
+	netns(t, "hygiene-lasting")
+	service := &liveService{namespace: "hygiene-lasting", listen: []string{"tcp4/:7780"}}
+	service.start(t, copyOfUs(t, "livesrv"))
+	ctx, cancel := context.WithCancel(context.Background())
+	var workers sync.WaitGroup
+	var made atomic.Int64
+	for range 3 {
+		workers.Go(func() {
+			for ctx.Err() == nil {
+				_ = exec.Command("unshare", "--net", "true").Run()
+				made.Add(1)
+			}
+		})
+	}
+	defer workers.Wait()
+	defer cancel()
+	p, _, err := fresh(defaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for run := range 60 {
+		p.looked = time.Time{} // looks for namespaces each time
+		result, err := p.Run(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range result.Faults {
+			t.Errorf("run %d: fault of %s: %v", run, f.Object, f.Err)
+		}
+		if p.objects["hygiene-lasting/tcp/wildcard_v4:7780"] == nil {
+			t.Errorf("run %d does not see the namespace that lasts", run)
+		}
+	}
+	t.Logf("60 runs while %d namespaces came and went", made.Load())
+}
