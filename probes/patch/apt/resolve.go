@@ -252,9 +252,13 @@ func (p *plan) settle(known *pkg, round int) {
 	if p.choice[known] == nil || p.sound(known) {
 		return
 	}
-	if group := p.missing(known); group != nil {
-		p.fulfil(known, group, round)
-		return
+	for _, group := range p.choice[known].relations().needs {
+		if p.satisfied(known, group) {
+			continue
+		}
+		if p.fulfil(known, group, round) {
+			return
+		}
 	}
 	for _, c := range p.clashes(known) {
 		if p.old(known, c) {
@@ -268,8 +272,9 @@ func (p *plan) settle(known *pkg, round int) {
 	}
 }
 
-// fulfil does something about a dependency that is not fulfilled.
-func (p *plan) fulfil(known *pkg, group []relation, round int) {
+// fulfil does something about a dependency that is not fulfilled, and reports
+// whether that was to change the package itself.
+func (p *plan) fulfil(known *pkg, group []relation, round int) bool {
 	why := "it needs " + print(group) + ", which is not installed then"
 	for _, r := range group {
 		for _, other := range p.offers[r.name] {
@@ -287,7 +292,7 @@ func (p *plan) fulfil(known *pkg, group []relation, round int) {
 				if round > 1 { // they go in a circle: whoever is needed gains weight
 					p.scores[other] = max(p.scores[other], p.scores[known])
 				}
-				return
+				return false
 			case p.fixed[known]:
 				continue
 			}
@@ -295,12 +300,14 @@ func (p *plan) fulfil(known *pkg, group []relation, round int) {
 			if round > 1 && p.choice[known] == nil {
 				p.scores[known] = max(p.scores[known], p.scores[other])
 			}
-			return
+			return true
 		}
 	}
-	if !p.fixed[known] {
-		p.yield(known, why)
+	if p.fixed[known] {
+		return false
 	}
+	p.yield(known, why)
+	return true
 }
 
 // yield takes back the upgrade of a package, and removes the package if that
