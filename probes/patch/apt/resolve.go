@@ -39,11 +39,12 @@ func (v *view) resolve() *plan {
 	broken := p.broken()
 	for _, known := range p.list {
 		candidate := v.policy.candidate(known)
-		if candidate == nil || candidate == known.current {
+		p.fixed[known] = known.held
+		if candidate == nil || candidate == known.current || known.held {
 			continue
 		}
 		switch {
-		case known.held, v.phasedOut(candidate) != "":
+		case v.phasedOut(candidate) != "":
 			p.fixed[known] = true
 		case broken != "":
 			p.why[known] = broken
