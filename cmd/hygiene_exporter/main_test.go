@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -210,6 +211,35 @@ func TestExplainTakesAnyUniquePartOfAnObject(t *testing.T) {
 		if got.Status != 3 || !strings.Contains(got.Stderr, c.want) {
 			t.Errorf("%s: status %d, %s", name, got.Status, got.Stderr)
 		}
+	}
+}
+
+// The packages of a package manager are no objects, and can be asked for.
+func TestExplainKnowsPackages(t *testing.T) {
+	h := newTestHost(t)
+	const lists = "/var/lib/apt/lists/a.example_dists_s-security_"
+	for name, text := range map[string]string{
+		"/var/lib/dpkg/status":               "Package: openssl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n",
+		"/etc/apt/sources.list":              "deb http://a.example s-security main\n",
+		lists + "Release":                    "Suite: s-security\nDate: Sat, 11 Jul 2026 10:16:37 UTC\n",
+		lists + "main_binary-amd64_Packages": "Package: openssl\nArchitecture: amd64\nVersion: 2\n",
+	} {
+		path := filepath.Join(h.root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := execute(t, "explain", "--path.rootfs="+h.root, "patch", "openssl")
+	for _, want := range []string{
+		"installed    1\n", "candidate    2\n", "class        security, unrated\n", "at the latest since 2026-07-11 10:16:37 UTC",
+		"a.example/s-security main", "hygiene_patch_pending_info{package=\"openssl\"",
+	} {
+		if !strings.Contains(got.Stdout, want) {
+			t.Errorf("it lacks %q:\n%s%s", want, got.Stdout, got.Stderr)
+		}
+	}
+	if got := execute(t, "explain", "--path.rootfs="+h.root, "patch"); strings.Contains(got.Stdout, "openssl") {
+		t.Errorf("packages are listed as objects:\n%s", got.Stdout)
 	}
 }
 

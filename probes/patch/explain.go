@@ -66,7 +66,11 @@ func (m manager) explain(b *strings.Builder) {
 		fmt.Fprintf(b, "The metadata does not tell security updates from others.\n")
 	}
 	if len(m.judged) == 0 {
-		fmt.Fprintf(b, "No installed package has a newer version.\n")
+		read := ""
+		if len(m.Incomplete) > 0 {
+			read = "that could be read "
+		}
+		fmt.Fprintf(b, "No metadata %sknows a newer version of anything that is installed.\n", read)
 		return
 	}
 	now := time.Now()

@@ -68,14 +68,14 @@ func (v *view) lastUpgrade() (time.Time, string) {
 				})
 			})
 			if err != nil && !isMissing(err) {
-				return time.Time{}, fmt.Sprintf("when packages were last upgraded is not known: %v", err)
+				return time.Time{}, fmt.Sprintf("When packages were last upgraded is not known: %v.", err)
 			}
 		}
 		if !last.IsZero() {
-			return last, fmt.Sprintf("packages were last upgraded at %s, by %s", last.UTC().Format(time.DateTime), names[0])
+			return last, fmt.Sprintf("Packages were last upgraded at %s UTC, by %s.", last.UTC().Format(time.DateTime), names[0])
 		}
 	}
-	return time.Time{}, "when packages were last upgraded is not known: the logs of apt tell of no upgrade"
+	return time.Time{}, "When packages were last upgraded is not known: the logs of apt tell of no upgrade."
 }
 
 // zone returns the time zone of the host.
@@ -99,26 +99,26 @@ func (v *view) automatic() updates.Automatic {
 	switch {
 	case v.confBroken:
 		a.Enabled = updates.Unknown
-		note("whether updates are installed automatically is not known, because the configuration of apt is not")
+		note("Whether updates are installed automatically is not known, because the configuration of apt is not.")
 		return a
 	case every == "0" || !v.conf.Bool("APT::Periodic::Enable", true):
-		note("updates are not installed automatically: APT::Periodic does not say so")
+		note("Updates are not installed automatically: APT::Periodic does not say so.")
 		return a
 	case len(installed) == 0:
-		note("updates are not installed automatically: unattended-upgrades is not installed, although APT::Periodic::Unattended-Upgrade is %q", every)
+		note("Updates are not installed automatically: unattended-upgrades is not installed, although APT::Periodic::Unattended-Upgrade is %q.", every)
 		return a
 	}
 	a.Enabled = updates.Yes
-	note("updates are installed automatically: APT::Periodic::Unattended-Upgrade is %q, and unattended-upgrades is installed", every)
+	note("Updates are installed automatically: APT::Periodic::Unattended-Upgrade is %q, and unattended-upgrades is installed.", every)
 	for _, name := range []string{"upgrade-stamp", "unattended-upgrades-stamp"} {
 		stamp := path.Join(v.conf.File("Dir::State"), "periodic", name)
 		v.tracked.note(stamp)
 		if info, err := v.tracked.files.Stat(stamp); err == nil {
 			a.LastSuccess = info.ModTime()
-			note("it last succeeded at %s, by %s", a.LastSuccess.UTC().Format(time.DateTime), stamp)
+			note("It last succeeded at %s UTC, by %s.", a.LastSuccess.UTC().Format(time.DateTime), stamp)
 			return a
 		}
 	}
-	note("it has never succeeded: there is no stamp of it")
+	note("It has never succeeded: there is no stamp of it.")
 	return a
 }
