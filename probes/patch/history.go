@@ -37,6 +37,7 @@ type history struct {
 
 	// Of the current run.
 	now    time.Time
+	known  []string        // keys that were there when it began, sorted
 	seen   map[string]bool // keys
 	unsure map[string]bool // managers of which something could not be read
 }
@@ -48,12 +49,14 @@ func newHistory(state probes.State) history {
 // begin starts a run. With an error nothing is remembered in it.
 func (h *history) begin(now time.Time) error {
 	h.now, h.seen, h.unsure = now, map[string]bool{}, map[string]bool{}
-	if h.loaded {
-		return nil
+	if !h.loaded {
+		if err := h.memory.Load(); err != nil {
+			return err
+		}
+		h.loaded = true
 	}
-	err := h.memory.Load()
-	h.loaded = err == nil
-	return err
+	h.known = h.memory.Present()
+	return nil
 }
 
 // saw returns since when a thing has been seen.
@@ -144,16 +147,16 @@ func (h *history) superseded(m updates.Manager, u updates.Update) []thing {
 	return between
 }
 
-// releases returns the keys of the releases of a package that are remembered.
+// releases returns the keys of the releases of a package that were remembered
+// when the run began.
 func (h *history) releases(object, name string) []string {
 	prefix := thing{Kind: "release", Object: object, Package: name}.key()
-	names := h.memory.Present() // sorted
-	from, _ := slices.BinarySearch(names, prefix)
+	from, _ := slices.BinarySearch(h.known, prefix)
 	to := from
-	for to < len(names) && strings.HasPrefix(names[to], prefix) {
+	for to < len(h.known) && strings.HasPrefix(h.known[to], prefix) {
 		to++
 	}
-	return names[from:to]
+	return h.known[from:to]
 }
 
 // end forgets what is not there any more, saves, and returns the objects to
