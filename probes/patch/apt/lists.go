@@ -35,12 +35,14 @@ func openLists(t *tracked, dir string) (*lists, error) {
 	return l, err
 }
 
-// locate finds a stored file in whichever compression; empty means that there
-// is none.
-func (l *lists) locate(name string) string {
-	for _, extension := range extensions() {
-		if l.files[name+extension] {
-			return path.Join(l.dir, name+extension)
+// locate finds a stored file of a source in whichever compression; empty means
+// that there is none. Before version 2 apt did not encode suites.
+func (l *lists) locate(s *source, name string) string {
+	for _, stored := range []string{s.stored(name), storedName(s.base() + name)} {
+		for _, extension := range extensions() {
+			if l.files[stored+extension] {
+				return path.Join(l.dir, stored+extension)
+			}
 		}
 	}
 	return ""
@@ -51,8 +53,8 @@ func (l *lists) locate(name string) string {
 func (l *lists) repository(t *tracked, s *source) *repository {
 	r := &repository{source: s}
 	for _, name := range []string{"InRelease", "Release"} {
-		if r.releaseFile = l.locate(s.stored(name)); r.releaseFile != "" {
-			r.unsigned = name == "Release" && !l.files[s.stored("Release.gpg")] || s.local()
+		if r.releaseFile = l.locate(s, name); r.releaseFile != "" {
+			r.unsigned = name == "Release" && l.locate(s, "Release.gpg") == "" || s.local()
 			break
 		}
 	}
@@ -121,7 +123,7 @@ func (r *repository) addIndex(t *tracked, l *lists, component, architecture stri
 	if architecture == "all" && !wanted && !r.all {
 		return
 	}
-	stored := l.locate(r.stored(name))
+	stored := l.locate(r.source, name)
 	if stored == "" {
 		if r.packages[name] || r.packages["./"+name] {
 			r.missing = append(r.missing, name)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
 	"hygiene_exporter/probes/patch/apt/version"
@@ -118,4 +119,45 @@ func TestLiveThisHostAsAptSeesIt(t *testing.T) {
 		t.Errorf("%d packages and %d updates prove nothing", len(m.Packages()), len(said))
 	}
 	t.Logf("%d packages, %d updates", len(m.Packages()), len(m.Updates))
+}
+
+// The files in which apt keeps what it fetches have the names that it says.
+func TestLiveNamesOfStoredFilesAreThoseOfApt(t *testing.T) {
+	const text = `deb http://deb.debian.org/debian bookworm main contrib
+deb [arch=i386] https://a.example:8443/x/~y/z_z s-1 main
+deb http://user:p%40ss@b.example/ s/ignored main
+deb file:/srv/my_repo ./
+deb http://c.example/flat/ /
+deb http://d.example/$(ARCH) x+y main
+deb [arch+=arm64 arch-=i386] http://e.example/ a~b main
+deb http://[2001:db8::1]:80/debian sid main
+`
+	root := parseScenario("names\n-- status --\n").build(t)
+	write(t, root, "etc/apt/sources.list", text)
+	out := aptGet(t, root, "-o", "APT::Architectures::=i386", "indextargets", "--no-release-info", "--format", "$(FILENAME)", "Created-By: Packages")
+	want := map[string]bool{}
+	for line := range strings.Lines(out) {
+		if name := filepath.Base(strings.TrimSpace(line)); strings.HasSuffix(name, "_Packages") {
+			want[name] = true
+		}
+	}
+	s := &sources{native: "amd64", foreign: []string{"i386"}}
+	if err := s.readFile("sources.list", []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, one := range s.list {
+		for _, c := range one.components {
+			for _, architecture := range append(slices.Clone(c.architectures), "all") {
+				name := c.name + "/binary-" + architecture + "/Packages"
+				if one.flat() {
+					name = "Packages"
+				}
+				got[one.stored(name)] = true
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(want) < 15 {
+		t.Errorf("%d names (-apt +reader):\n%s", len(want), diff)
+	}
 }

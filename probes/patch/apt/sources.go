@@ -59,8 +59,26 @@ func (s source) object() string {
 }
 
 // stored returns the name under which apt stores a file of the source in its
-// lists.
-func (s source) stored(name string) string { return storedName(s.base() + name) }
+// lists. It encodes suite and component for the address, and all of that once
+// more for the name of the file.
+func (s source) stored(name string) string {
+	encoded := s
+	encoded.suite = encode(s.suite)
+	return storedName(encoded.base() + encode(name))
+}
+
+// encode replaces what apt does not put into an address as it is.
+func encode(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		if c := text[i]; strings.IndexByte("+~%", c) >= 0 || c <= ' ' || c >= 0x7f {
+			fmt.Fprintf(&b, "%%%02x", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
 
 // storedName turns an address into the name of a file as apt does.
 func storedName(uri string) string {
@@ -73,7 +91,7 @@ func storedName(uri string) string {
 		if i := strings.LastIndexByte(host, '@'); i >= 0 {
 			host = host[i+1:]
 		}
-		rest = host
+		rest = strings.NewReplacer("[", "", "]", "").Replace(host)
 		if slash {
 			rest += "/" + path
 		}

@@ -95,6 +95,17 @@ func TestNamesOfStoredFiles(t *testing.T) {
 	}
 }
 
+// A file is found under the name that each version of apt gives it.
+func TestFilesAreFoundUnderTheirNamesOfThen(t *testing.T) {
+	s := &source{uri: "http://a/", suite: "x+y"}
+	for _, name := range []string{"a_dists_x%252by_Release", "a_dists_x+y_Release.lz4"} {
+		l := &lists{dir: "/l", files: map[string]bool{name: true}}
+		if got := l.locate(s, "Release"); got != "/l/"+name {
+			t.Errorf("%s: found %q", name, got)
+		}
+	}
+}
+
 func TestObjectsOfSources(t *testing.T) {
 	for _, c := range []struct{ uri, suite, want string }{
 		{"http://deb.debian.org/debian/", "bookworm", "deb.debian.org/debian/bookworm"},
