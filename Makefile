@@ -51,7 +51,7 @@ test-full: export HYGIENE_FULL = 1
 test-full: test-live ## As test-live, with the whole of each matrix.
 	$(GO) test -race -count=1 ./...
 
-bench: build tools ## Speed and memory, as ratios against a peer or a limit in the same run.
+bench: build tools $(TOOLS)/node_exporter ## Speed and memory, as ratios against a peer or a limit in the same run.
 	$(GO) test -run '^$$' -bench . -benchtime 100x -benchmem ./...
 	cd test && $(GO) test -tags bench -count=1 -v -timeout 60m ./bench
 
@@ -78,6 +78,8 @@ $(TOOLS)/prometheus $(TOOLS)/promtool: test/tools/prometheus/go.mod
 	cd $(<D) && $(GO) build -tags remove_all_sd -o $(HYGIENE_TOOLS)/$(@F) github.com/prometheus/prometheus/cmd/$(@F)
 $(TOOLS)/alertmanager $(TOOLS)/amtool: test/tools/alertmanager/go.mod
 	cd $(<D) && $(GO) build -o $(HYGIENE_TOOLS)/$(@F) github.com/prometheus/alertmanager/cmd/$(@F)
+$(TOOLS)/node_exporter: test/tools/nodeexporter/go.mod
+	cd $(<D) && CGO_ENABLED=0 $(GO) build -o $(HYGIENE_TOOLS)/$(@F) github.com/prometheus/node_exporter
 $(TOOLS)/golangci-lint: test/tools/lint/go.mod
 	cd $(<D) && $(GO) build -o $(HYGIENE_TOOLS)/$(@F) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(TOOLS)/nfpm: test/tools/nfpm/go.mod

@@ -22,6 +22,12 @@ func TestABaselineIsShownAndAccepted(t *testing.T) {
 	shows("mdraid/md1  2        2      0       redundant")
 	mdstat(whole[:strings.Index(whole, "md1 :")])
 	shows("mdraid/md1  2        0      0       missing")
+	if got := execute(t, "check", "redundancy", "--path.rootfs="+h.root, "--state.dir="+state); got.Status != 2 || !strings.Contains(got.Stdout, "mdraid/md1") {
+		t.Errorf("a check does not know what was there: %+v", got)
+	}
+	if got := execute(t, "explain", "redundancy", "md1", "--path.rootfs="+h.root, "--state.dir="+state); !strings.Contains(got.Stdout, "The state is missing") {
+		t.Errorf("an explanation does not know what was there: %+v", got)
+	}
 	got := execute(t, "baseline", "accept", "md", "--state.dir="+state)
 	if got.Status != 3 || !strings.Contains(got.Stderr, `2 objects contain "md"`) {
 		t.Errorf("what fits two: %+v", got)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 
 	"hygiene_exporter/collector"
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/all"
 )
 
 // checkCommand looks at this host once, without an agent.
@@ -29,7 +31,16 @@ func (c *checkCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
 }
 
 func (c *checkCommand) run(ctx context.Context, e *environment) error {
-	l, err := newLook(e, c.probes)
+	var names []string
+	for _, spec := range all.Specs() {
+		names = append(names, spec.Name)
+	}
+	memory, err := e.copyState(names...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(memory) }() // a copy, in the directory for such things
+	l, err := newLookFrom(e, c.probes, memory)
 	if err != nil {
 		return err
 	}

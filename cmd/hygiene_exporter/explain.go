@@ -63,21 +63,24 @@ func (c *explainCommand) run(ctx context.Context, e *environment) error {
 	return l.explain(ctx, e, result, object)
 }
 
-// copyState copies what a probe of the running agent remembers into a directory
-// of its own, so that an explanation can say since when. What cannot be read is
-// not known.
-func (e *environment) copyState(probe string) (string, error) {
+// copyState copies what probes of the running agent remember into a directory of
+// its own, so that a look can say since when, and what was there before. What
+// cannot be read is not known.
+func (e *environment) copyState(names ...string) (string, error) {
 	copied, err := os.MkdirTemp("", "hygiene_exporter")
 	if err != nil || e.stateDir() == "" {
 		return copied, err
 	}
-	for _, name := range []string{probe + ".json", probe + ".previous.json"} {
-		data, err := os.ReadFile(filepath.Join(e.stateDir(), filepath.Base(name)))
-		if err != nil {
-			continue
-		}
-		if err := os.WriteFile(filepath.Join(copied, filepath.Base(name)), data, 0o600); err != nil {
-			return copied, errors.Join(err, os.RemoveAll(copied))
+	for _, name := range names {
+		for _, file := range []string{name + ".json", name + ".previous.json"} {
+			file = filepath.Base(file)
+			data, err := os.ReadFile(filepath.Join(e.stateDir(), file))
+			if err != nil {
+				continue
+			}
+			if err := os.WriteFile(filepath.Join(copied, file), data, 0o600); err != nil {
+				return copied, errors.Join(err, os.RemoveAll(copied))
+			}
 		}
 	}
 	return copied, nil

@@ -133,7 +133,7 @@ func (r record) absent(g *group.Group, n int) (absent []string) {
 	for entry := range strings.SplitSeq(r.Names, "\n") {
 		id, name, _ := strings.Cut(entry, "\t")
 		there := slices.ContainsFunc(g.Members, func(m group.Member) bool {
-			return !m.Spare && (line(m.ID) == id || line(m.Name) == name)
+			return !m.Spare && (id != "" && line(m.ID) == id || line(m.Name) == name)
 		})
 		if !there && len(absent) < n {
 			absent = append(absent, name)

@@ -32,7 +32,7 @@ func (p *probe) Explain(_ context.Context, object string) (string, error) {
 	var b strings.Builder
 	v := s.verdict
 	fmt.Fprintf(&b, "The state is %s.\n", v.state)
-	fmt.Fprintf(&b, "It should have %d members; %d are active and %d are not there at all. The agent has known it since %s.\n",
+	fmt.Fprintf(&b, "Members: %d expected, %d active, %d not there at all. The agent has known it since %s.\n",
 		v.expected, v.active, v.missing, s.first.Format(time.DateTime+" MST"))
 	switch {
 	case v.known:
@@ -45,6 +45,9 @@ func (p *probe) Explain(_ context.Context, object string) (string, error) {
 	}
 	if s.group.Failed != "" {
 		fmt.Fprintf(&b, "It does not work: %s.\n", s.group.Failed)
+	}
+	for _, domain := range v.shared {
+		fmt.Fprintf(&b, "Its members share one %s, whose failure is one too many.\n", domain)
 	}
 	if s.group.Doubt != nil {
 		fmt.Fprintf(&b, "It may be worse than it looks: %v.\n", s.group.Doubt)
@@ -72,7 +75,13 @@ func (s shown) members(b *strings.Builder) {
 		case m.Spare:
 			role = "aside"
 		}
-		fmt.Fprintf(b, "  %-24s %-11s %s\n", m.Name, role, m.State)
+		words := []string{m.State}
+		for _, domain := range group.Domains() {
+			if name := m.Domains[domain]; name != "" {
+				words = append(words, string(domain)+" "+name)
+			}
+		}
+		fmt.Fprintf(b, "  %-24s %-11s %s\n", m.Name, role, strings.TrimPrefix(strings.Join(words, ", "), ", "))
 	}
 	for _, name := range s.record.absent(&s.group, s.verdict.missing) {
 		fmt.Fprintf(b, "  %-24s missing\n", name)

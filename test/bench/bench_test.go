@@ -161,8 +161,8 @@ func (p program) value(series string) float64 {
 	return 0
 }
 
-// agent starts the agent on a configuration.
-func agent(t *testing.T, config string) program {
+// agent starts the agent on a configuration, with further flags.
+func agent(t *testing.T, config string, flags ...string) program {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -177,7 +177,7 @@ func agent(t *testing.T, config string) program {
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return run(t, binary, "--web.listen-address=ADDRESS", "--state.dir="+filepath.Join(dir, "state"), "--config.file="+path)
+	return run(t, binary, append(flags, "--web.listen-address=ADDRESS", "--state.dir="+filepath.Join(dir, "state"), "--config.file="+path)...)
 }
 
 // nodeExporter starts the peer.

@@ -100,11 +100,13 @@ func (m Machine) Run(ctx context.Context, dir string) ([]string, error) {
 	}
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "1024", "-nodefaults", "-no-reboot",
 		"-display", "none", "-serial", "stdio", "-kernel", m.Kernel, "-initrd", initrd,
-		"-append", "console=ttyS0 quiet loglevel=0 panic=-1 rdinit=/init random.trust_cpu=on")
+		"-append", "console=ttyS0 quiet loglevel=1 panic=-1 rdinit=/init random.trust_cpu=on")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
+	var said strings.Builder
+	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -116,7 +118,7 @@ func (m Machine) Run(ctx context.Context, dir string) ([]string, error) {
 	}
 	err = errors.Join(scanner.Err(), cmd.Wait())
 	if err == nil && !slices.Contains(lines, marker+"end") {
-		err = errors.New("the machine stopped before the end of its script")
+		err = fmt.Errorf("the machine stopped before the end of its script: %s", said.String())
 	}
 	return lines, err
 }

@@ -192,10 +192,12 @@ func (o told) save(t *testing.T) {
 		}
 		path := filepath.Join("..", "..", "probes", "redundancy", "testdata", name+".txtar")
 		head := "Captured from a kernel of Debian in the virtual machine, step " + name + ".\n"
+		want := ""
 		if old, err := os.ReadFile(path); err == nil {
 			head, _, _ = strings.Cut(string(old), "-- ")
+			_, want, _ = strings.Cut(string(old), "-- want --\n")
 		}
-		if err := os.WriteFile(path, []byte(head+strings.Join(lines, "\n")+"\n-- want --\n"), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(head+strings.Join(lines, "\n")+"\n-- want --\n"+want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -223,7 +225,7 @@ func boot(t *testing.T, script string, modules, programs []string) told {
 	m := Machine{
 		Kernel: image, Modules: tree, Load: modules, Script: text.String(),
 		Programs: map[string]string{"bin/hygiene_exporter": build(t, dir)},
-		Links:    map[string]string{"lib/systemd/systemd-udevd": "/sbin/udevadm", "bin/busybox": "/sbin/busybox"},
+		Links:    map[string]string{"lib/systemd/systemd-udevd": "/sbin/udevadm", "bin/busybox": "/sbin/busybox", "sbin/lvs": "/sbin/lvm"},
 	}
 	for _, name := range append(programs, "busybox", "ip", "dmsetup") {
 		as, path := name, name
@@ -301,7 +303,7 @@ func TestNetwork(t *testing.T) {
 // build returns the agent as a static program.
 func build(t *testing.T, dir string) string {
 	agent := filepath.Join(dir, "hygiene_exporter")
-	cmd := exec.Command("go", "build", "-o", agent, "./cmd/hygiene_exporter")
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", agent, "./cmd/hygiene_exporter")
 	cmd.Dir = filepath.Join("..", "..")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

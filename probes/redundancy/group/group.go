@@ -197,6 +197,11 @@ func (g Group) Refined(by Group) Group {
 		by.Tolerated = g.Tolerated
 	}
 	by.Members = slices.Clone(by.Members)
+	if len(g.Members) > 0 { // what the kernel lists is all that there is now
+		by.Members = slices.DeleteFunc(by.Members, func(m Member) bool {
+			return !slices.ContainsFunc(g.Members, func(now Member) bool { return now.Name == m.Name })
+		})
+	}
 	for i, m := range by.Members {
 		for _, now := range g.Members {
 			if now.Name == m.Name && m.Active && !now.Active {

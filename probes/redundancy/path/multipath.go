@@ -1,6 +1,7 @@
 package path
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -44,8 +45,7 @@ type Leg struct {
 func readMultipath(ctx context.Context, host probes.Host) ([]group.Group, error) {
 	names, err := sysfs.Names(host.Files, "/sys/block")
 	var groups []group.Group
-	var told map[string]Map
-	var silent error
+	ask := asker{host: host}
 	for _, name := range names {
 		if !strings.HasPrefix(name, "dm-") {
 			continue
@@ -54,12 +54,9 @@ func readMultipath(ctx context.Context, host probes.Host) ([]group.Group, error)
 		if m == nil {
 			continue
 		}
-		if told == nil && silent == nil {
-			told, silent = askDaemon(ctx, host)
-		}
-		doubt := m.refine(ctx, host, told, silent)
+		doubt, unread := ask.refine(ctx, m)
 		g := m.Group()
-		if err != nil {
+		if err := errors.Join(err, unread); err != nil {
 			g.Unclear(err)
 		}
 		if doubt != nil && g.Doubt == nil {
@@ -70,7 +67,8 @@ func readMultipath(ctx context.Context, host probes.Host) ([]group.Group, error)
 	return groups, err
 }
 
-// mapOf reads one map from sysfs; nil for a device of another kind.
+// mapOf reads one map and the names of its paths from sysfs; nil for a device of
+// another kind.
 func mapOf(files *rootfs.FS, name string) (*Map, error) {
 	dir := sysfs.Open(files, path.Join("/sys/block", name))
 	uuid := dir.Attr("dm/uuid")
@@ -83,47 +81,81 @@ func mapOf(files *rootfs.FS, name string) (*Map, error) {
 	}
 	legs, err := sysfs.Names(files, path.Join(dir.Path(), "slaves"))
 	for _, leg := range legs {
-		device := sysfs.Open(files, path.Join("/sys/block", leg))
-		l := Leg{
-			Name: leg, Number: device.Attr("dev"), State: device.Attr("device/state"), Address: device.Target("device"),
-			Adapter: sysfs.Card(files, device.Path()),
-		}
-		if e := device.Err(); e != nil && !errors.Is(e, fs.ErrNotExist) {
-			err = errors.Join(err, e)
-		}
-		m.Paths = append(m.Paths, l)
+		at := path.Join("/sys/block", leg)
+		m.Paths = append(m.Paths, Leg{Name: leg, Address: sysfs.Open(files, at).Target("device"), Adapter: sysfs.Card(files, at)})
 	}
 	return &m, errors.Join(err, dir.Err())
 }
 
-// refine takes in what multipathd or the device mapper says. It returns why
-// neither says anything.
-func (m *Map) refine(ctx context.Context, host probes.Host, told map[string]Map, silent error) error {
-	if by, known := told[m.UUID]; known {
-		m.take(by)
-		return nil
-	}
-	targets, err := host.Mapper.Status(ctx, m.Name)
-	for _, target := range targets {
-		if target.Type == "multipath" && err == nil {
-			err = m.status(target.Status)
+// read reads the state of every path from sysfs.
+func (m *Map) read(files *rootfs.FS) (err error) {
+	for i := range m.Paths {
+		device := sysfs.Open(files, path.Join("/sys/block", m.Paths[i].Name))
+		m.Paths[i].State, m.Paths[i].Number = device.Attr("device/state"), device.Attr("dev")
+		if e := device.Err(); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
 		}
 	}
-	if err != nil {
-		if silent == nil {
-			silent = probes.Because(probes.NotFound, errors.New("multipathd does not know the map"))
-		}
-		return probes.Because(probes.ReasonOf(err), errors.Join(silent, err))
-	}
-	if silent != nil {
-		// The health of the paths is known, and nobody brings them back.
-		return probes.Because(probes.NotRun, silent)
-	}
-	return nil
+	return err
 }
 
-// take replaces what sysfs says by what multipathd does, path by path. A path
-// that sysfs alone knows is not used.
+// asker asks for the health of paths. What may not be asked is not asked again
+// for the next map.
+type asker struct {
+	host   probes.Host
+	asked  bool
+	told   map[string]Map // by multipathd
+	silent error          // why multipathd says nothing
+	denied error          // why the device mapper does not
+}
+
+// refine takes in what multipathd says of a map, or else sysfs and the device
+// mapper. It returns why what is known may be too good, and what could not be
+// read.
+func (a *asker) refine(ctx context.Context, m *Map) (doubt, unread error) {
+	if !a.asked {
+		a.told, a.silent = askDaemon(ctx, a.host)
+		a.asked = true
+	}
+	if by, known := a.told[m.UUID]; known {
+		m.take(by)
+		return nil, nil
+	}
+	unread = m.read(a.host.Files)
+	silent := a.silent
+	if silent == nil {
+		silent = probes.Because(probes.NotFound, errors.New("multipathd does not know the map"))
+	}
+	err := a.denied
+	if err == nil {
+		err = a.status(ctx, m)
+	}
+	if probes.ReasonOf(err) == probes.PermissionDenied {
+		a.denied = err
+	}
+	if err != nil {
+		return probes.Because(probes.ReasonOf(err), errors.Join(silent, err)), unread
+	}
+	// The health of the paths is known, and nobody brings them back.
+	return probes.Because(probes.NotRun, silent), unread
+}
+
+// status asks the device mapper.
+func (a *asker) status(ctx context.Context, m *Map) error {
+	targets, err := a.host.Mapper.Status(ctx, m.Name)
+	if err != nil {
+		return err
+	}
+	for _, target := range targets {
+		if target.Type == "multipath" {
+			return m.status(target.Status)
+		}
+	}
+	return probes.Because(probes.Malformed, errors.New("the table of the map has no target multipath"))
+}
+
+// take replaces the paths that sysfs names by those of multipathd. A path that
+// sysfs alone knows is not used.
 func (m *Map) take(by Map) {
 	old := m.Paths
 	m.Queues, m.Paths = by.Queues, by.Paths
@@ -131,10 +163,8 @@ func (m *Map) take(by Map) {
 		leg := &m.Paths[i]
 		for _, known := range old {
 			if known.Name == leg.Name {
-				leg.State, leg.Address, leg.Number = known.State, known.Address, known.Number
-				if known.Adapter != "" {
-					leg.Adapter = known.Adapter
-				}
+				leg.Address = known.Address
+				leg.Adapter = cmp.Or(known.Adapter, leg.Adapter)
 			}
 		}
 	}

@@ -102,6 +102,7 @@ type answered struct {
 				Device   string `json:"dev"`
 				Number   string `json:"dev_t"`
 				Mapper   string `json:"dm_st"`
+				Disk     string `json:"dev_st"`
 				Checker  string `json:"chk_st"`
 				Marginal string `json:"marginal_st"`
 				HostPort string `json:"host_wwpn"`
@@ -131,7 +132,7 @@ func ParseMaps(data []byte) ([]Map, error) {
 			}
 			for _, p := range of.Paths {
 				leg := Leg{
-					Name: p.Device, Number: p.Number, Mapper: p.Mapper, Checker: p.Checker, Group: n,
+					Name: p.Device, Number: p.Number, State: disk(p.Disk), Mapper: p.Mapper, Checker: p.Checker, Group: n,
 					Adapter: defined(p.HostPort), Target: defined(p.Port),
 				}
 				if leg.Adapter == "" {
@@ -149,6 +150,15 @@ func ParseMaps(data []byte) ([]Map, error) {
 		maps = append(maps, out)
 	}
 	return maps, nil
+}
+
+// disk returns the state of a SCSI disk in the words of sysfs, which multipathd
+// knows in part.
+func disk(state string) string {
+	if state == "unknown" || state == "undef" {
+		return ""
+	}
+	return state
 }
 
 // defined drops what multipathd writes for what it does not know.
