@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
@@ -270,5 +271,22 @@ func TestLivePacmanIsBusy(t *testing.T) {
 	}
 	if diff := gocmp.Diff(before, sums(t, w.root)); diff != "" {
 		t.Errorf("reading changed files\n%s", diff)
+	}
+}
+
+// pacman upgrades a host: nothing is pending afterwards, and the log tells when
+// that was, and that the lists had been synchronised.
+func TestLiveAnUpgradeIsSeen(t *testing.T) {
+	w := scenario{installed: []string{"a 1-1"}, repos: [][]string{{"a 2-1"}}}.build(t)
+	started := time.Now()
+	out, _ := w.run("pacman", w.pacman("-Syu", "--dbonly", "--nodeps", "--nodeps", "--noscriptlet")...)
+	m, err := New(rootfs.New(rootfs.Paths{Root: w.root})).Read(t.Context())
+	if err != nil || len(m.Updates) != 0 {
+		t.Fatalf("%v, %+v\n%s", err, m.Updates, out)
+	}
+	for what, at := range map[string]time.Time{"upgraded": m.LastUpgrade, "synchronised": m.Repositories[0].Refreshed} {
+		if at.Before(started.Add(-time.Second)) || at.After(time.Now().Add(time.Second)) {
+			t.Errorf("pacman %s at %v, and its log says %v\n%s", what, started, at, out)
+		}
 	}
 }

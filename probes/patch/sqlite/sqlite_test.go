@@ -24,6 +24,7 @@ func TestColumnsOfATable(t *testing.T) {
 		{"rpm's packages", "CREATE TABLE 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT,blob BLOB NOT NULL)", columns{[]string{"hnum", "blob"}, 0}},
 		{"the key is not the first column", "CREATE TABLE t (name TEXT, id integer primary key)", columns{[]string{"name", "id"}, 1}},
 		{"constraints are no columns", "CREATE TABLE t (a INT, b DECIMAL(10, 2), PRIMARY KEY (a, b), CHECK (a > 0), FOREIGN KEY (a) REFERENCES x(y))", columns{[]string{"a", "b"}, -1}},
+		{"comments, as dnf writes them", "CREATE TABLE trans (\n id INTEGER PRIMARY KEY AUTOINCREMENT,\n dt_end INTEGER, /* (unix timestamp) date, time */\n cmdline TEXT, -- program, options\n state INTEGER NOT NULL /* (enum) */\n, comment TEXT DEFAULT '')", columns{[]string{"id", "dt_end", "cmdline", "state", "comment"}, 0}},
 		{"quoted names", "CREATE TABLE t (\"a\" INT, `b` INT, [c] INT)", columns{[]string{"a", "b", "c"}, -1}},
 		{"no statement", "", columns{nil, -1}},
 	} {

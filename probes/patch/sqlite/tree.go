@@ -204,12 +204,13 @@ type columns struct {
 
 var (
 	constraint = regexp.MustCompile(`(?i)^(CONSTRAINT|PRIMARY|UNIQUE|CHECK|FOREIGN)\b`)
+	comment    = regexp.MustCompile(`(?s)/\*.*?\*/|--[^\n]*`)
 	rowKey     = regexp.MustCompile(`(?i)^\S+\s+INTEGER\s+PRIMARY\s+KEY\b`)
 )
 
 // columnsOf returns the columns that a CREATE TABLE statement declares.
 func columnsOf(sql string) columns {
-	_, body, _ := strings.Cut(sql, "(")
+	_, body, _ := strings.Cut(comment.ReplaceAllString(sql, " "), "(")
 	found := columns{key: -1}
 	depth, start := 0, 0
 	add := func(end int) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -241,4 +242,19 @@ func sums(t *testing.T, dir string) map[string]string {
 		t.Fatal(err)
 	}
 	return found
+}
+
+// zypper upgrades a host: nothing is pending afterwards, and the history tells
+// when that was.
+func TestLiveAnUpgradeIsSeen(t *testing.T) {
+	w := scenario{installed: []string{"a-1-1.noarch"}, repos: one("a-2-1.noarch")}.build(t)
+	started := time.Now()
+	out := zypper(w, "--no-gpg-checks", "update")
+	m, err := New(w.Files()).Read(t.Context())
+	if err != nil || len(m.Updates) != 0 {
+		t.Fatalf("%v, %+v\n%s", err, m.Updates, out)
+	}
+	if m.LastUpgrade.Before(started.Add(-time.Second)) || m.LastUpgrade.After(time.Now().Add(time.Second)) {
+		t.Errorf("zypper upgraded at %v, and its history says %v: %v", started, m.LastUpgrade, m.Notes)
+	}
 }
