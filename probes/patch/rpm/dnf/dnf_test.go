@@ -304,3 +304,46 @@ value = "3"
 		t.Errorf("a damaged file: %v", err)
 	}
 }
+
+func TestAutomaticUpdates(t *testing.T) {
+	t.Parallel()
+	const wanted = "/etc/systemd/system/timers.target.wants/"
+	ran := time.Date(2026, 1, 10, 0, 0, 0, 0, time.UTC)
+	before, after := ran.Add(-time.Hour), ran.Add(time.Hour)
+	for _, test := range []struct {
+		name    string
+		files   map[string]string
+		enabled updates.Truth
+	}{
+		{"no timer", nil, updates.No},
+		{"a timer that always installs", map[string]string{wanted + "dnf-automatic-install.timer": ""}, updates.Yes},
+		{"a timer that only downloads", map[string]string{wanted + "dnf-automatic.timer": "", "/etc/dnf/automatic.conf": "[commands]\napply_updates = no\n"}, updates.No},
+		{"a timer that installs", map[string]string{wanted + "dnf-automatic.timer": "", "/etc/dnf/automatic.conf": "[commands]\napply_updates = yes\n"}, updates.Yes},
+		{"dnf5", map[string]string{wanted + "dnf5-automatic.timer": "", "/usr/share/dnf5/dnf5-plugins/automatic.conf": "[commands]\napply_updates = true\n"}, updates.Yes},
+		{"yum-cron", map[string]string{"/etc/systemd/system/multi-user.target.wants/yum-cron.service": "", "/etc/yum/yum-cron.conf": "[commands]\napply_updates = yes\n"}, updates.Yes},
+	} {
+		var m updates.Manager
+		New(host{files: test.files}.plant(t)).addHistory(&m)
+		if m.Automatic.Enabled != test.enabled {
+			t.Errorf("%s: %d, %q", test.name, m.Automatic.Enabled, m.Automatic.Notes)
+		}
+	}
+	pending := func(at time.Time) []updates.Update {
+		return []updates.Update{{State: updates.Pending, Releases: []updates.Release{{Available: at}}}}
+	}
+	for name, test := range map[string]struct {
+		installed time.Time
+		list      []updates.Update
+		want      time.Time
+	}{
+		"it ran and nothing is left":               {list: nil, want: ran},
+		"it ran and only newer things are left":    {list: pending(after), want: ran},
+		"it ran and left what was there":           {list: pending(before), want: time.Time{}},
+		"it left something after it had installed": {installed: before, list: pending(before), want: before},
+		"a held update is no failure":              {list: []updates.Update{{State: updates.Held, Releases: []updates.Release{{Available: before}}}}, want: ran},
+	} {
+		if got := lastSuccess(ran, test.installed, test.list); !got.Equal(test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}

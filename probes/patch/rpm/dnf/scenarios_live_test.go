@@ -2,15 +2,11 @@
 
 package dnf
 
-import (
-	"os"
+import "hygiene_exporter/probes/patch/rpm/rpmtest"
 
-	"hygiene_exporter/probes/patch/rpm/rpmtest"
-)
-
-// pluginPath is where the plugins of dnf are. Debian's package of them cannot be
-// installed beside zypper; unpacked somewhere, it can be named here.
-var pluginPath = os.Getenv("HYGIENE_DNF_PLUGINS")
+// plugins is where test/packages.sh unpacks the plugins of dnf, which cannot be
+// installed beside zypper.
+const plugins = "/usr/local/share/hygiene-test/dnf-plugins-core/usr/lib/python3/dist-packages"
 
 type repos = map[string]rpmtest.Repo
 

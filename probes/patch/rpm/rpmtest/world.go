@@ -23,6 +23,7 @@ import (
 type World struct {
 	t     testing.TB
 	Root  string
+	Env   []string // of programs, besides what they always have
 	home  string
 	pools string
 }
@@ -75,7 +76,7 @@ func (w *World) Write(path, content string) {
 // Command is a program that works on the host.
 func (w *World) Command(program string, args ...string) *exec.Cmd {
 	command := exec.CommandContext(context.Background(), program, args...)
-	command.Env = append(os.Environ(), "HOME="+w.home, "LC_ALL=C", "COLUMNS=400", "ZYPP_CONF="+filepath.Join(w.Root, "etc/zypp/zypp.conf"))
+	command.Env = append(slices.Concat(os.Environ(), w.Env), "HOME="+w.home, "LC_ALL=C", "COLUMNS=400", "ZYPP_CONF="+filepath.Join(w.Root, "etc/zypp/zypp.conf"))
 	return command
 }
 
