@@ -75,6 +75,7 @@ func (r *Reader) Read(ctx context.Context) (updates.Manager, error) {
 			m.Incomplete = append(m.Incomplete, fmt.Errorf("repository %s: %w", one.name, db.err))
 		}
 	}
+	traceless(m.Repositories)
 	if len(c.repositories) == 0 {
 		m.Incomplete = append(m.Incomplete, probes.Because(probes.NotFound, errors.New("no repository is configured, so updates cannot be known")))
 	}
@@ -162,6 +163,20 @@ func (r *Reader) repository(c configuration, one repository, db database, told s
 	}
 	shown.Notes = append(shown.Notes, fmt.Sprintf("%d packages.", db.total))
 	return shown
+}
+
+// traceless marks the databases that were left alone while others came: their
+// mirror had nothing new for them, or could not be asked, and nothing tells which.
+func traceless(list []updates.Repository) {
+	var newest time.Time
+	for _, r := range list {
+		if r.Refreshed.After(newest) {
+			newest = r.Refreshed
+		}
+	}
+	for i, r := range list {
+		list[i].Traceless = r.Refreshed.Before(newest.Add(-time.Hour)) && r.Err == nil
+	}
 }
 
 // choose returns what pacman would put in the place of a package: the first

@@ -16,6 +16,7 @@ import (
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/internal/rootfs"
+	"hygiene_exporter/probes/patch/updates"
 )
 
 func plant(t *testing.T, files map[string]string) *rootfs.FS {
@@ -109,6 +110,18 @@ func TestWhatCannotBeToldIsSaid(t *testing.T) {
 	for _, files := range []map[string]string{nil, {"/etc/pacman.conf": conf}} {
 		if _, err := New(plant(t, files)).Read(t.Context()); err != probes.ErrNotApplicable { //nolint:errorlint // the contract
 			t.Errorf("a host without pacman: %v", err)
+		}
+	}
+}
+
+func TestADatabaseThatIsOlderThanOthersLeavesNoTrace(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	list := []updates.Repository{{Name: "core", Refreshed: now}, {Name: "own", Refreshed: now.AddDate(0, -1, 0)}, {Name: "extra", Refreshed: now.Add(-time.Minute)}, {Name: "never", Err: probes.ErrNotApplicable}}
+	traceless(list)
+	for i, want := range []bool{false, true, false, false} {
+		if list[i].Traceless != want {
+			t.Errorf("%s: %v", list[i].Name, list[i].Traceless)
 		}
 	}
 }

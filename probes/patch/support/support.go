@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -59,6 +60,7 @@ func Read(files *rootfs.FS) (State, error) {
 		return s, nil
 	}
 	s.set(Standard, date(release["SUPPORT_END"]), "SUPPORT_END of os-release")
+	s.set(Standard, productEnd(files), product)
 	if id == "debian" || id == "ubuntu" {
 		if err := s.fromDistroInfo(files, id, version); err != nil {
 			s.Notes = append(s.Notes, fmt.Sprintf("distro-info is not read: %v.", err))
@@ -190,6 +192,24 @@ func subscribed(files *rootfs.FS) bool {
 		}
 	}
 	return false
+}
+
+// product describes the installed product of SUSE.
+const product = "/etc/products.d/baseproduct"
+
+var endOfLife = regexp.MustCompile(`<endoflife>\s*(\d{4}-\d{2}-\d{2})\s*</endoflife>`)
+
+// productEnd is the end of general support that a product of SUSE names; zero if
+// it names none.
+func productEnd(files *rootfs.FS) time.Time {
+	data, err := files.ReadFile(product, 4<<20)
+	if err != nil {
+		return time.Time{}
+	}
+	if match := endOfLife.FindSubmatch(data); match != nil {
+		return date(string(match[1]))
+	}
+	return time.Time{}
 }
 
 // osRelease reads os-release(5).

@@ -46,6 +46,7 @@ func TestPhases(t *testing.T) {
 		{"Ubuntu", map[string]string{"/etc/os-release": "ID=ubuntu\nVERSION_ID=22.04\n", "/usr/share/distro-info/ubuntu.csv": ubuntuCSV}, map[string]string{Standard: "2027-06-01", Extended: "2032-04-21"}, "2027-06-01", false},
 		{"Ubuntu Pro", map[string]string{"/etc/os-release": "ID=ubuntu\nVERSION_ID=22.04\n", "/var/lib/ubuntu-advantage/status.json": `{"attached": true, "services": [{"name": "esm-infra", "status": "enabled"}]}`}, map[string]string{Standard: "2027-06-01", Extended: "2032-04-21"}, "2032-04-21", true},
 		{"Fedora says it itself", map[string]string{"/etc/os-release": "ID=fedora\nVERSION_ID=99\nSUPPORT_END=2030-01-02\n"}, map[string]string{Standard: "2030-01-02"}, "2030-01-02", false},
+		{"a product of SUSE", map[string]string{"/etc/os-release": "ID=sles\nVERSION_ID=15.6\n", "/etc/products.d/baseproduct": "<product><endoflife>2025-12-30</endoflife></product>"}, map[string]string{Standard: "2025-12-30", Extended: "2028-12-31"}, "2025-12-30", true},
 		{"a minor release of RHEL", map[string]string{"/etc/os-release": "ID=\"rhel\"\nVERSION_ID=\"9.4\"\n"}, map[string]string{Standard: "2032-05-31", Extended: "2035-05-31"}, "2032-05-31", true},
 		{"CentOS Stream", map[string]string{"/etc/os-release": "ID=centos\nNAME=\"CentOS Stream\"\nVERSION_ID=8\n"}, map[string]string{Standard: "2024-05-31"}, "2024-05-31", true},
 		{"a release of Alpine", map[string]string{"/etc/os-release": "ID=alpine\nVERSION_ID=3.20.3\n"}, map[string]string{Standard: "2026-04-01"}, "2026-04-01", true},

@@ -172,7 +172,7 @@ func (r *Reader) repository(s *source) updates.Repository {
 		return shown
 	}
 	shown.Refreshed = repository.Refreshed(r.files, s.dir)
-	shown.Published = s.read.Index.Published()
+	shown.Published, shown.Archive = s.read.Index.Published(), s.read.Archive()
 	shown.Notes = append(shown.Notes, fmt.Sprintf("%d packages in %s", s.read.Total, s.dir))
 	if s.note != "" {
 		shown.Notes = append(shown.Notes, s.note)

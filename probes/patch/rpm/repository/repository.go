@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -154,6 +155,12 @@ func load(files *rootfs.FS, dir string, wanted func(string) bool) (Repository, e
 		return r, fmt.Errorf("modules: %w", err)
 	}
 	return r, nil
+}
+
+// Archive reports whether the publisher gives security updates here, so that new
+// metadata is to be expected again and again.
+func (r Repository) Archive() bool {
+	return slices.ContainsFunc(r.Advisories, func(a repodata.Advisory) bool { return a.Type == "security" })
 }
 
 func readIndex(files *rootfs.FS, dir string) (repodata.Index, error) {

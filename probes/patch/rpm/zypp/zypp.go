@@ -98,7 +98,7 @@ func compare(a, b string) int {
 }
 
 func (r *Reader) repository(s *source) updates.Repository {
-	shown := updates.Repository{Name: s.alias, Err: s.err, Published: s.read.Index.Published(), Refreshed: repository.Refreshed(r.files, s.dir())}
+	shown := updates.Repository{Name: s.alias, Err: s.err, Published: s.read.Index.Published(), Refreshed: repository.Refreshed(r.files, s.dir()), Archive: s.read.Archive()}
 	if s.err == nil {
 		shown.Notes = append(shown.Notes, fmt.Sprintf("%d packages in %s, priority %d.", s.read.Total, s.dir(), s.priority))
 		if !s.read.HasAdvisories {
