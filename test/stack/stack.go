@@ -27,6 +27,9 @@ type Options struct {
 	Unscraped bool
 	// Alertmanager is the binary to use; empty for the one that Tool finds.
 	Alertmanager string
+	// Cluster is a line with two replicas of Prometheus and three members of
+	// Alertmanager that gossip.
+	Cluster bool
 	// Print sees each page when it arrives.
 	Print func(Page)
 }
@@ -35,9 +38,15 @@ type Options struct {
 type Stack struct {
 	Dir                             string
 	Agent, Prometheus, Alertmanager *Process // Agent is nil when Options.Target is set
-	Gap                             *Gap
+	Gap                             *Gap     // between the agent and Prometheus
 	Pages                           *Recorder
 	binary                          string
+
+	// Replica and Peers are further ones of a cluster. Replica reaches the
+	// agent through a gap of its own.
+	Replica    *Process
+	ReplicaGap *Gap
+	Peers      []*Process
 }
 
 // ResendDelay is that of Prometheus: it lets Alertmanager believe in an alert
@@ -79,7 +88,7 @@ func New(ctx context.Context, o Options) (*Stack, error) {
 }
 
 func (s *Stack) start(ctx context.Context, o Options) error {
-	if err := s.startAlertmanager(ctx, o.Alertmanager); err != nil {
+	if err := s.startAlertmanagers(ctx, o); err != nil {
 		return err
 	}
 	target := o.Target
@@ -96,11 +105,18 @@ func (s *Stack) start(ctx context.Context, o Options) error {
 	if o.Unscraped {
 		return nil
 	}
+	var err error
 	s.Gap = NewGap(target)
-	return s.startPrometheus(ctx)
+	if s.Prometheus, err = s.startPrometheus(ctx, "prometheus", s.Gap); err != nil || !o.Cluster {
+		return err
+	}
+	s.ReplicaGap = NewGap(target)
+	s.Replica, err = s.startPrometheus(ctx, "replica", s.ReplicaGap)
+	return err
 }
 
-func (s *Stack) startAlertmanager(ctx context.Context, binary string) (err error) {
+func (s *Stack) startAlertmanagers(ctx context.Context, o Options) (err error) {
+	binary := o.Alertmanager
 	if binary == "" {
 		if binary, err = Tool("alertmanager"); err != nil {
 			return err
@@ -121,10 +137,39 @@ func (s *Stack) startAlertmanager(ctx context.Context, binary string) (err error
 	if err := s.write("alertmanager.yml", config); err != nil {
 		return err
 	}
-	s.Alertmanager, err = NewProcess(ctx, "alertmanager", binary,
-		"--config.file="+s.path("alertmanager.yml"), "--storage.path="+s.path("alertmanager"),
-		"--cluster.listen-address=", "--data.maintenance-interval=1s", "--web.listen-address=ADDRESS")
-	return err
+	if !o.Cluster {
+		s.Alertmanager, err = s.startAlertmanager(ctx, binary, "alertmanager", "--cluster.listen-address=")
+		return err
+	}
+	gossip := make([]string, members)
+	peers := []string{"--cluster.peer-timeout=" + PeerTimeout.String(), "--cluster.settle-timeout=2s", "--cluster.gossip-interval=50ms", "--cluster.pushpull-interval=1s", "--cluster.probe-interval=500ms", "--cluster.reconnect-interval=1s"}
+	for i := range gossip {
+		if gossip[i], err = freeAddress(ctx); err != nil {
+			return err
+		}
+		peers = append(peers, "--cluster.peer="+gossip[i])
+	}
+	for i, own := range gossip {
+		p, err := s.startAlertmanager(ctx, binary, fmt.Sprintf("alertmanager%d", i), append(peers, "--cluster.listen-address="+own, "--cluster.advertise-address="+own)...)
+		if err != nil {
+			return err
+		}
+		s.Peers = append(s.Peers, p)
+	}
+	s.Alertmanager, s.Peers = s.Peers[0], s.Peers[1:]
+	return nil
+}
+
+// members is the size of a cluster of Alertmanagers.
+const members = 3
+
+// PeerTimeout is how long each member of a cluster waits for those before it.
+const PeerTimeout = time.Second
+
+func (s *Stack) startAlertmanager(ctx context.Context, binary, name string, cluster ...string) (*Process, error) {
+	return NewProcess(ctx, name, binary, append(cluster,
+		"--config.file="+s.path("alertmanager.yml"), "--storage.path="+s.path(name),
+		"--data.maintenance-interval=1s", "--web.listen-address=ADDRESS")...)
 }
 
 func (s *Stack) startAgent(ctx context.Context, config string) (err error) {
@@ -142,31 +187,34 @@ func (s *Stack) startAgent(ctx context.Context, config string) (err error) {
 	return err
 }
 
-func (s *Stack) startPrometheus(ctx context.Context) error {
+func (s *Stack) startPrometheus(ctx context.Context, name string, gap *Gap) (*Process, error) {
 	binary, err := Tool("prometheus")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	rules, err := escalation.Rules(escalation.Options{Owners: []string{"sre"}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.write("rules.yml", rules); err != nil {
-		return err
+		return nil, err
+	}
+	var alertmanagers []string
+	for _, p := range append([]*Process{s.Alertmanager}, s.Peers...) {
+		alertmanagers = append(alertmanagers, p.Address)
 	}
 	config := fmt.Sprintf(`global: {scrape_interval: 1s, scrape_timeout: 900ms, evaluation_interval: 1s}
 rule_files: [rules.yml]
-alerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}
+alerting: {alertmanagers: [{static_configs: [{targets: [%s]}]}]}
 scrape_configs:
 - {job_name: %q, honor_labels: true, static_configs: [{targets: [%q], labels: {instance: "host1:10981"}}]}
-`, s.Alertmanager.Address, escalation.DefaultJob, s.Gap.Address())
-	if err := s.write("prometheus.yml", []byte(config)); err != nil {
-		return err
+`, strings.Join(alertmanagers, ", "), escalation.DefaultJob, gap.Address())
+	if err := s.write(name+".yml", []byte(config)); err != nil {
+		return nil, err
 	}
-	s.Prometheus, err = NewProcess(ctx, "prometheus", binary,
-		"--config.file="+s.path("prometheus.yml"), "--storage.tsdb.path="+s.path("prometheus"),
+	return NewProcess(ctx, name, binary,
+		"--config.file="+s.path(name+".yml"), "--storage.tsdb.path="+s.path(name),
 		"--rules.alert.resend-delay="+ResendDelay.String(), "--web.listen-address=ADDRESS")
-	return err
 }
 
 func (s *Stack) path(name string) string { return filepath.Join(s.Dir, name) }
@@ -183,7 +231,7 @@ func (s *Stack) Command(args ...string) []string {
 
 func (s *Stack) processes() []*Process {
 	var all []*Process
-	for _, p := range []*Process{s.Agent, s.Prometheus, s.Alertmanager} {
+	for _, p := range append([]*Process{s.Agent, s.Prometheus, s.Replica, s.Alertmanager}, s.Peers...) {
 		if p != nil {
 			all = append(all, p)
 		}
@@ -206,8 +254,10 @@ func (s *Stack) Close() error {
 	for _, p := range s.processes() {
 		errs = append(errs, p.Kill())
 	}
-	if s.Gap != nil {
-		s.Gap.Close()
+	for _, gap := range []*Gap{s.Gap, s.ReplicaGap} {
+		if gap != nil {
+			gap.Close()
+		}
 	}
 	s.Pages.Close()
 	return errors.Join(errs...)
