@@ -54,32 +54,37 @@ func main() {
 	os.Exit(status)
 }
 
-// run is main without the process: it returns the exit status.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// application declares all commands, and returns them by their full name.
+func application(e *environment) (*kingpin.Application, map[string]command) {
 	app := kingpin.New("hygiene_exporter", "Probes what rots silently on this host: certificates, redundancy, patches, ports, backups. Run on defaults without any file or flag.")
 	app.Version(version.Print("hygiene_exporter"))
 	app.HelpFlag.Short('h')
-	app.UsageWriter(stdout)
-	app.ErrorWriter(stderr)
+	app.UsageWriter(e.stdout)
+	app.ErrorWriter(e.stderr)
+	e.declare(app)
+	byName := map[string]command{}
+	for _, c := range commands() {
+		byName[c.declare(app).FullCommand()] = c
+	}
+	return app, byName
+}
+
+// run is main without the process: it returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	e := &environment{stdout: stdout, stderr: stderr}
+	app, byName := application(e)
 	terminated := -1
 	app.Terminate(func(status int) {
 		if terminated < 0 {
 			terminated = status
 		}
 	})
-
-	e := &environment{stdout: stdout, stderr: stderr}
-	e.declare(app)
-	chosen := map[string]command{}
-	for _, c := range commands() {
-		chosen[c.declare(app).FullCommand()] = c
-	}
 	name, err := app.Parse(args)
 	if terminated >= 0 {
 		return terminated // --help and --version have printed what they had to
 	}
 	if err == nil {
-		err = chosen[name].run(ctx, e)
+		err = byName[name].run(ctx, e)
 	}
 	var status exitStatus
 	switch {
