@@ -138,14 +138,14 @@ func TestPoliciesReachTheFacts(t *testing.T) {
 	r := newRig(t, "/s")
 	r.config.Overrides = []Override{{Issuers: []string{"b"}, Owner: "other", Renew: Renew{Overdue: Margin{Fixed: 10 * day}}, MaxLifetime: 1}}
 	r.write("/s/a.pem", text(t, "a"))
-	r.write("/s/b.pem", text(t, "b"))
+	r.write("/s/b.pem", text(t, "ca1", "b")) // of which the leaf decides
 	r.restart()
 	result, err := r.probe.Run(t.Context())
 	r.do(err)
 	got := map[string]string{}
 	for _, s := range result.Samples {
 		switch {
-		case s.Metric == overdue:
+		case s.Metric == overdue && s.Label("slot") == "leaf":
 			got[s.Object()] = fmt.Sprintf("%s %v before the end", s.Label("owner"), end.Sub(time.Unix(int64(s.Value), 0)))
 		case s.Metric == finding && s.Label("finding") == "lifetime_exceeds_policy":
 			got[s.Object()+" too long"] = ""

@@ -77,8 +77,10 @@ func (s *scan) source(ctx context.Context, source *Source) error {
 		s.seen[c.path] = true
 		state, references := s.look(source, c, passwords)
 		states[state]++
-		if len(found.candidates) < s.config.MaxFiles { // a kubeconfig can name any number
-			found.candidates = append(found.candidates, references...)
+		for _, reference := range references {
+			if len(found.candidates) < s.config.MaxFiles && !source.excludes(reference.path) { // a kubeconfig can name any number
+				found.candidates = append(found.candidates, reference)
+			}
 		}
 	}
 	success := 1.0
@@ -123,7 +125,7 @@ func (s *scan) describe(source *Source, f *file) {
 		key := s.keyOf(f, p)
 		if p.slots == nil {
 			s.intern(p)
-			p.policy = s.policyOf(source, p.object, first(p.bundle.Certificates))
+			p.policy = s.policyOf(source, p.object, decisive(p.bundle.Certificates))
 			p.describe(s.config.TrustStoreSize)
 			p.judgeKey(key)
 		}
@@ -155,11 +157,18 @@ func (s *scan) policyOf(source *Source, object string, leaf bundle.Certificate) 
 	return known
 }
 
-func first(certificates []bundle.Certificate) bundle.Certificate {
-	if len(certificates) == 0 {
-		return bundle.Certificate{}
+// decisive returns the certificate by which the policy of a part is chosen: its
+// leaf, or else the first.
+func decisive(certificates []bundle.Certificate) bundle.Certificate {
+	for _, c := range certificates {
+		if !c.CA {
+			return c
+		}
 	}
-	return certificates[0]
+	if len(certificates) > 0 {
+		return certificates[0]
+	}
+	return bundle.Certificate{}
 }
 
 func (s *scan) knows(name string) bool {

@@ -174,6 +174,9 @@ func TestWhatAKubeconfigNames(t *testing.T) {
 	}
 	r := newRig(t, "/s/*.conf")
 	r.stores()
+	r.config.Sources[0].Exclude = []string{"/s/pki/**"}
+	r.expect(embedded...)
+	r.config.Sources[0].Exclude = nil
 	r.expect(append(embedded, "/s/pki/lee.crt leaf=www.example.org")...)
 	r.do(os.Rename(r.real("/s/admin.conf"), r.real("/s/admin.other")))
 	r.write("/s/admin.conf", []byte("kind: Config\nusers: []\n"))

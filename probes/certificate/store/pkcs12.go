@@ -61,7 +61,10 @@ func (r *reader) pfx(name string, data []byte) {
 		c.Err = probes.Because(probes.Unsupported, errors.New("it is protected by a signature and not by a password"))
 	}
 	safes, err := content.Octets()
-	if err = errors.Join(c.Err, err); err != nil {
+	if c.Err != nil {
+		err = c.Err
+	}
+	if err != nil {
 		r.fail(name, fmt.Errorf("%s: %w", PKCS12, err))
 		return
 	}
@@ -90,7 +93,9 @@ func contentInfo(c *ber.Cursor) (kind string, content ber.Element) {
 	kind = info.Take("content type", ber.TagOID).OID()
 	explicit := info.Enter("content", ber.TagNested0)
 	content = explicit.Any("content")
-	c.Err = errors.Join(c.Err, explicit.Err)
+	if c.Err == nil {
+		c.Err = explicit.Err
+	}
 	return kind, content
 }
 
