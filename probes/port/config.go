@@ -34,7 +34,7 @@ type Rule struct {
 	Protocol string `yaml:"protocol"`
 	// Ports and ranges such as "8000-8010"; the word ephemeral stands for ports that the kernel chose.
 	Ports []Ports `yaml:"ports"`
-	// Who can reach it: any, loopback, link_local, private, bridge, public, wildcard, wildcard_v4, wildcard_v6, device or published. Wildcard fits the three of them.
+	// Who can reach it: any, loopback, link_local, private, bridge, public, wildcard, wildcard_v4, wildcard_v6, device or published; everyone, restricted, abstract or hidden for unix. Wildcard fits the three of them.
 	Exposure string `yaml:"exposure"`
 	// Pattern of the systemd unit, with * ? [] {} and ** across slashes.
 	Unit string `yaml:"unit"`

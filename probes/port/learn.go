@@ -71,9 +71,12 @@ func (l *Learned) lessons() []lesson {
 		if o.danger() != "" {
 			continue
 		}
-		container := o.workload
+		container, exposure := o.workload, o.exposure
 		container.Unit = ""
-		k := key{string(o.protocol), o.exposure, o.workload.Unit, container.String(), o.program()}
+		if wild(exposure) {
+			exposure = wildcard // with which families a service starts is its affair
+		}
+		k := key{string(o.protocol), exposure, o.workload.Unit, container.String(), o.program()}
 		if byKey[k] == nil {
 			byKey[k] = &lesson{rule: Rule{Protocol: k.protocol, Exposure: k.exposure, Unit: literal(k.unit), Container: literal(k.container), Executable: literal(k.executable), Expect: allowed}}
 		}

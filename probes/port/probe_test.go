@@ -232,7 +232,7 @@ func TestALearnedPolicyPermitsWhatWasSeenAndNothingElse(t *testing.T) {
 	r.probe.Learn(&l)
 	text := string(l.Policy())
 	if !strings.Contains(text, "# Left out, because it must never be open to everybody: tcp/wildcard_v4:6379 (Redis)\n") ||
-		!strings.Contains(text, "- {protocol: tcp, ports: [22, 8000-8001], exposure: wildcard_v4, expect: allowed}\n") ||
+		!strings.Contains(text, "- {protocol: tcp, ports: [22, 8000-8001], exposure: wildcard, expect: allowed}\n") ||
 		!strings.Contains(text, "- {protocol: tcp, ports: [25, ephemeral], exposure: loopback, expect: allowed}\n") {
 		t.Errorf("the policy is\n%s", text)
 	}
