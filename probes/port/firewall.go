@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"slices"
 	"time"
@@ -101,7 +102,10 @@ func (r *run) readWall(ctx context.Context, spaces []*space) (*firewall.Ruleset,
 	if errors.Is(err, firewall.ErrAbsent) {
 		ruleset, err = &firewall.Ruleset{}, nil // nothing is dropped
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, nil, fmt.Errorf("the ruleset of the firewall cannot be read without CAP_NET_ADMIN: %w", err)
+	case err != nil:
 		return nil, nil, fmt.Errorf("the ruleset of the firewall cannot be read: %w", err)
 	}
 	addresses, err := readInterfaces(ctx, r.host.Netlink, view.Namespace())
