@@ -244,9 +244,6 @@ func TestLiveCostBesideConnections(t *testing.T) {
 	t.Logf("node_exporter, tcpstat    %s", peer)
 	t.Logf("ratios of CPU: poll with processes / ss -ltnp %.4f, / tcpstat %.4f; list / ss -ltn %.4f",
 		ratio(m.Steady, ssp), ratio(m.Steady, peer), ratio(m.Listing, ss))
-	if limit := probes.Duration(time.Second); m.Without.Wall > time.Duration(limit) {
-		t.Errorf("a poll takes %s", m.Without.Wall)
-	}
 }
 
 func ratio(a, b cost) float64 { return a.CPU.Seconds() / b.CPU.Seconds() }
