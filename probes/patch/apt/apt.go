@@ -169,6 +169,7 @@ func (v *view) readRepositories() error {
 		return err
 	}
 	for _, source := range s.list {
+		source.forever = source.forever || !v.conf.Bool("Acquire::Check-Valid-Until", true)
 		v.repositories = append(v.repositories, l.repository(v.tracked, source))
 	}
 	v.guessRefreshes()

@@ -316,6 +316,26 @@ func TestWhatProvesThatAVersionWasThere(t *testing.T) {
 	}
 }
 
+// Who works on a snapshot has said that its end does not matter.
+func TestASnapshotDoesNotEnd(t *testing.T) {
+	text := strings.Replace(two, "Suite: stable\n", "Suite: stable\nValid-Until: Sat, 18 Jul 2026 10:16:37 UTC\n", 1)
+	root := parseScenario(text).build(t)
+	if end := read(t, root).Repositories[0].ValidUntil; end.Year() != 2026 {
+		t.Errorf("it ends %s", end)
+	}
+	for name, text := range map[string]string{
+		"etc/apt/sources.list":             "deb [check-valid-until=no] http://stable.example/ stable main\n",
+		"etc/apt/sources.list.d/x.sources": "Types: deb\nURIs: http://stable.example/\nSuites: stable\nComponents: main\nCheck-Valid-Until: no\n",
+	} {
+		remove(t, root, "etc/apt/sources.list")
+		write(t, root, name, text)
+		if end := read(t, root).Repositories[0].ValidUntil; !end.IsZero() {
+			t.Errorf("%s: it ends %s", name, end)
+		}
+		remove(t, root, name)
+	}
+}
+
 func TestWhatOnlyAPinHolds(t *testing.T) {
 	root := parseScenario(two + "-- etc/apt/preferences --\nPackage: b\nPin: release a=stable-security\nPin-Priority: -1\n").build(t)
 	want := []string{"pending a 1 -> 2", "held b 1 -> 2 security 2", "security is known"}

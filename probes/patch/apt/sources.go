@@ -18,6 +18,7 @@ type source struct {
 	suite      string // ends in a slash when it is a flat repository
 	components []component
 	place      string // where it is configured
+	forever    bool   // its metadata may be used beyond its end, says the configuration
 }
 
 // A component is a part of a suite, with the architectures that are wanted of
@@ -145,7 +146,8 @@ func (s *sources) add(w wish) error {
 			} else if flat {
 				components = []string{""}
 			}
-			s.merge(source{uri: uri, suite: suite, place: w.place}, components, w.options)
+			forever := slices.Contains(falsehoods(), strings.ToLower(w.options["check-valid-until"]))
+			s.merge(source{uri: uri, suite: suite, place: w.place, forever: forever}, components, w.options)
 		}
 	}
 	return nil
@@ -196,15 +198,14 @@ func (s *sources) readFile(name string, data []byte) error {
 func (s *sources) readStanzas(name string, data []byte) error {
 	var errs []error
 	for i, fields := range deb822.Parse(data) {
-		no := strings.ToLower(fields["enabled"])
-		if !slices.Contains(strings.Fields(fields["types"]), "deb") || slices.Contains([]string{"no", "false", "without", "off", "disable", "0"}, no) {
+		if !slices.Contains(strings.Fields(fields["types"]), "deb") || slices.Contains(falsehoods(), strings.ToLower(fields["enabled"])) {
 			continue
 		}
 		w := wish{
 			uris: strings.Fields(fields["uris"]), suites: strings.Fields(fields["suites"]), components: strings.Fields(fields["components"]),
 			options: map[string]string{}, place: fmt.Sprintf("%s, entry %d", name, i+1),
 		}
-		for key, option := range map[string]string{"architectures": "arch", "architectures-add": "arch+", "architectures-remove": "arch-"} {
+		for key, option := range map[string]string{"architectures": "arch", "architectures-add": "arch+", "architectures-remove": "arch-", "check-valid-until": "check-valid-until"} {
 			if value, ok := fields[key]; ok {
 				w.options[option] = value
 			}
@@ -215,6 +216,9 @@ func (s *sources) readStanzas(name string, data []byte) error {
 	}
 	return errors.Join(errs...)
 }
+
+// falsehoods are what apt takes for no.
+func falsehoods() []string { return []string{"no", "false", "without", "off", "disable", "0"} }
 
 // readLines reads a file in the older format, *.list.
 func (s *sources) readLines(name string, data []byte) error {

@@ -59,6 +59,10 @@ func (r *repository) summarize() updates.Repository {
 	if r.unsigned {
 		note("refreshes    apt leaves no trace of refreshing what is not signed or is on this host; the time is that of the others")
 	}
+	if r.forever {
+		note("valid until  it may be used beyond its end: the sources say check-valid-until=no")
+		u.ValidUntil = time.Time{}
+	}
 	if r.security() {
 		note("security     what it publishes counts as security updates")
 	}
