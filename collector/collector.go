@@ -202,6 +202,11 @@ func (c *Collector) Run(ctx context.Context) {
 		}
 		cancel()
 		workers.Wait()
+		for _, w := range generation.workers {
+			if stopper, ok := w.entry.Probe.(probes.Stopper); ok {
+				stopper.Stop()
+			}
+		}
 	}
 }
 

@@ -146,7 +146,11 @@ func (c comments) inside(t *testing.T, v reflect.Value, path string, depth int) 
 		if v.Kind() == reflect.Map {
 			suffix = ".NAME"
 		}
-		return c.walk(t, reflect.New(item).Elem(), path+suffix, depth)
+		fresh := reflect.New(item)
+		if one, ok := reflect.TypeAssert[probes.Defaulter](fresh); ok {
+			one.SetDefaults()
+		}
+		return c.walk(t, fresh.Elem(), path+suffix, depth)
 	}
 	return nil
 }
@@ -216,7 +220,8 @@ read from files of their own.
 `)
 	for _, k := range keys(t) {
 		def := ""
-		if !strings.Contains(k.name, "[]") && !strings.Contains(k.name, "NAME") && k.kind != "section" && k.name != "probes" {
+		item := strings.Contains(k.name, "[]") || strings.Contains(k.name, "NAME")
+		if k.kind != "section" && k.name != "probes" && (!item || !k.def.IsZero()) {
 			def = "`" + strings.ReplaceAll(inline(t, k.def), "|", `\|`) + "`"
 		}
 		fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", k.name, k.kind, def, strings.ReplaceAll(k.text, "|", `\|`))

@@ -167,6 +167,9 @@ func (r *reader) list(node *yaml.Node, into reflect.Value, path string) {
 			r.complain(item, inner, "is empty")
 			continue
 		}
+		if one, ok := reflect.TypeAssert[probes.Defaulter](made.Index(i).Addr()); ok {
+			one.SetDefaults()
+		}
 		r.value(item, made.Index(i), inner)
 	}
 	into.Set(made)

@@ -2,6 +2,7 @@ package probes
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -19,13 +20,26 @@ type Host struct {
 	Credentials *rootfs.FS
 
 	Commands Commands
+	Pipes    Pipes
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	Netlink  Netlink
 	Mapper   DeviceMapper
 	State    State
 	Events   Events
+	Work     Work
+	Scratch  string // directory for what a probe makes for a moment, such as a test restore; empty: none
 	Log      *slog.Logger
 }
+
+// Work says when a probe does what is too slow or too expensive for every run.
+type Work uint8
+
+// The ways to do slow work.
+const (
+	Scheduled Work = iota // between the runs, as it falls due
+	Never                 // not at all: somebody looks once, in a hurry
+	AtOnce                // all of it, before Run returns: somebody looks once, and waits
+)
 
 // Commands runs the programs that a Spec declares.
 type Commands interface {
@@ -34,6 +48,14 @@ type Commands interface {
 	// error: tools use the status to tell things apart. A program that is not
 	// installed, not permitted, killed or too talkative is one.
 	Run(ctx context.Context, entry string, objects ...string) (Output, error)
+}
+
+// Pipes runs those of the declared programs that move much data.
+type Pipes interface {
+	// Pipe is like Commands.Run for a program that moves much data: it reads in, which
+	// may be nil, and what it prints goes to out as it comes, without a cap.
+	// It runs with the lowest priority and never through the root helper.
+	Pipe(ctx context.Context, in io.Reader, out io.Writer, entry string, objects ...string) (Output, error)
 }
 
 // An Output is what a command left behind.

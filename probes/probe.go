@@ -57,6 +57,13 @@ type Remembered struct {
 	Removed  bool      `json:"removed,omitempty"` // given up
 }
 
+// A Stopper is a Probe that works between its runs. Stop is called once, when
+// the probe will not be run any more, and returns when all work has ended, which
+// must be soon.
+type Stopper interface {
+	Stop()
+}
+
 // ErrNotApplicable is returned by Run when the host has nothing to inspect. It
 // differs from a fault ("could not look") and from an empty Result.
 var ErrNotApplicable = errors.New("not applicable to this host")

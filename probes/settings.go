@@ -34,6 +34,12 @@ func DefaultSettings(interval time.Duration) Settings {
 	}
 }
 
+// A Defaulter is an item of a list of a section that has defaults of its own. It
+// is decoded over them.
+type Defaulter interface {
+	SetDefaults()
+}
+
 // Common returns the settings themselves, so that embedding them makes a part
 // of a Config.
 func (s *Settings) Common() *Settings { return s }

@@ -21,6 +21,7 @@ import (
 	"hygiene_exporter/config"
 	"hygiene_exporter/dashboards/web"
 	"hygiene_exporter/multitarget"
+	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/certificate"
 	"hygiene_exporter/probes/host"
 )
@@ -55,7 +56,7 @@ func newAgent(e *environment, log *slog.Logger) (*agent, error) {
 		return nil, c.Locate(err)
 	}
 	stateDir := e.stateDir()
-	hosts, err := e.hosts(c, stateDir, log)
+	hosts, err := e.hosts(c, stateDir, probes.Scheduled, log)
 	if err != nil {
 		return nil, err
 	}

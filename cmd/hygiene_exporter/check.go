@@ -21,11 +21,13 @@ import (
 type checkCommand struct {
 	probes []string
 	output string
+	full   bool
 }
 
 func (c *checkCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
 	clause := app.Command("check", "Look at this host once, without an agent and without leaving a trace. Exit status: 0 ok, 1 warning, 2 critical, 3 unknown.")
 	clause.Arg("probe", "Probes to run; all without any.").StringsVar(&c.probes)
+	clause.Flag("full", "Also do what is slow, such as reading backups and restoring them for a test.").BoolVar(&c.full)
 	clause.Flag("output", "table, json, prom or nagios.").Default("table").EnumVar(&c.output, "table", "json", "prom", "nagios")
 	return clause
 }
@@ -40,7 +42,7 @@ func (c *checkCommand) run(ctx context.Context, e *environment) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(memory) }() // a copy, in the directory for such things
-	l, err := newLookFrom(e, c.probes, memory)
+	l, err := newLookFrom(e, c.probes, memory, c.full)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"hygiene_exporter/config"
+	"hygiene_exporter/probes"
 )
 
 // configCheckCommand says whether an agent would start with a configuration.
@@ -37,7 +38,7 @@ func (c *configCheckCommand) run(_ context.Context, e *environment) error {
 		return err
 	}
 	_, err = monitorConfig(loaded)
-	hosts, hostErr := e.dryHost(loaded)
+	hosts, hostErr := e.dryHost(loaded, probes.Never)
 	if hostErr == nil {
 		_, hostErr = entries(loaded, hosts)
 	}

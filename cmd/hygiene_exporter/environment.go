@@ -67,8 +67,9 @@ func (e *environment) loadConfig() (*config.Config, error) {
 
 // hosts opens this host for probes. Without a state directory, what they
 // remember is gone with the process.
-func (e *environment) hosts(c *config.Config, stateDir string, log *slog.Logger) (*host.Hosts, error) {
+func (e *environment) hosts(c *config.Config, stateDir string, work probes.Work, log *slog.Logger) (*host.Hosts, error) {
 	return host.New(host.Options{
+		Work: work,
 		Root: e.rootfs, Proc: e.procfs, Sys: e.sysfs,
 		StateDir: stateDir,
 		Wrappers: c.Commands,

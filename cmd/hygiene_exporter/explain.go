@@ -19,12 +19,16 @@ import (
 )
 
 // explainCommand shows the evidence behind one object.
-type explainCommand struct{ probe, object string }
+type explainCommand struct {
+	probe, object string
+	full          bool
+}
 
 func (c *explainCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
 	clause := app.Command("explain", "Show what a probe knows of one object, and what follows from it.")
 	clause.Arg("probe", "The probe.").Required().StringVar(&c.probe)
 	clause.Arg("object", "The object, or any part that only it has; of the probe patch also a package. Without one, the objects are listed.").StringVar(&c.object)
+	clause.Flag("full", "Also do what is slow, such as reading backups and restoring them for a test.").BoolVar(&c.full)
 	return clause
 }
 
@@ -34,7 +38,7 @@ func (c *explainCommand) run(ctx context.Context, e *environment) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(memory) }() // a copy, in the directory for such things
-	l, err := newLookFrom(e, []string{c.probe}, memory)
+	l, err := newLookFrom(e, []string{c.probe}, memory, c.full)
 	if err != nil {
 		return err
 	}

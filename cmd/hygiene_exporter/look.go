@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"hygiene_exporter/alerts/detect"
 	"hygiene_exporter/alerts/ledger"
@@ -13,6 +14,7 @@ import (
 	"hygiene_exporter/alerts/policy"
 	"hygiene_exporter/collector"
 	"hygiene_exporter/config"
+	"hygiene_exporter/probes"
 )
 
 // A look is one inspection of this host without an agent: every chosen probe
@@ -25,13 +27,23 @@ type look struct {
 	chosen    []string // names of probes; empty means all
 }
 
-// newLook prepares a look at the chosen probes, or at all without any, which
+// fullTimeout is how long a probe may take that does all of its slow work.
+const fullTimeout = 24 * time.Hour
+
+// newLook prepares a look at the chosen probes, or at all without any. A full
+// one does what the agent does between its runs, and takes as long as that. It
 // knows nothing of what was seen before.
-func newLook(e *environment, chosen []string) (*look, error) { return newLookFrom(e, chosen, "") }
+func newLook(e *environment, chosen []string, full bool) (*look, error) {
+	return newLookFrom(e, chosen, "", full)
+}
 
 // newLookFrom is like newLook for probes that remember what a state directory
 // says. They write there too, so it must be a copy.
-func newLookFrom(e *environment, chosen []string, stateDir string) (*look, error) {
+func newLookFrom(e *environment, chosen []string, stateDir string, full bool) (*look, error) {
+	work := probes.Never
+	if full {
+		work = probes.AtOnce
+	}
 	c, err := e.loadConfig()
 	if err != nil {
 		return nil, err
@@ -40,7 +52,7 @@ func newLookFrom(e *environment, chosen []string, stateDir string) (*look, error
 	if err != nil {
 		return nil, c.Locate(err)
 	}
-	hosts, err := e.hosts(c, stateDir, slog.New(slog.DiscardHandler))
+	hosts, err := e.hosts(c, stateDir, work, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +64,9 @@ func newLookFrom(e *environment, chosen []string, stateDir string) (*look, error
 	var names []string
 	for _, entry := range list {
 		names = append(names, entry.Spec.Name)
+		if full {
+			entry.Settings.Timeout, entry.Settings.Interval = probes.Duration(fullTimeout), probes.Duration(2*fullTimeout)
+		}
 		if len(chosen) == 0 || slices.Contains(chosen, entry.Spec.Name) {
 			l.entries = append(l.entries, entry)
 		}

@@ -203,7 +203,7 @@ func TestExplainTakesAnyUniquePartOfAnObject(t *testing.T) {
 	}{
 		"an ambiguous part":  {[]string{"certificate", "nginx"}, "2 objects contain \"nginx\":\n  /etc/nginx/mail.pem\n  /etc/nginx/shop.pem"},
 		"an unknown object":  {[]string{"certificate", "nothing"}, `no object contains "nothing"`},
-		"an unknown probe":   {[]string{"certificates", "x"}, `there is no probe of this name: "certificates"; there are certificate`},
+		"an unknown probe":   {[]string{"certificates", "x"}, `there is no probe of this name: "certificates"; there are backup, certificate`},
 		"no probe whatever":  {nil, "required argument 'probe' not provided"},
 		"an unknown command": {[]string{"a", "b", "c", "d"}, "unexpected c"},
 	} {

@@ -21,7 +21,7 @@ func (c *portLearnCommand) declare(app *kingpin.Application) *kingpin.CmdClause 
 }
 
 func (c *portLearnCommand) run(ctx context.Context, e *environment) error {
-	l, err := newLook(e, []string{"port"})
+	l, err := newLook(e, []string{"port"}, false)
 	if err != nil {
 		return err
 	}

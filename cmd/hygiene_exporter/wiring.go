@@ -122,6 +122,6 @@ func hasMeta(pattern string) bool {
 
 // dryHost opens this host for a command that looks once and leaves no trace:
 // nothing that probes remember is read or written.
-func (e *environment) dryHost(c *config.Config) (*host.Hosts, error) {
-	return e.hosts(c, "", slog.New(slog.DiscardHandler))
+func (e *environment) dryHost(c *config.Config, work probes.Work) (*host.Hosts, error) {
+	return e.hosts(c, "", work, slog.New(slog.DiscardHandler))
 }

@@ -4,6 +4,7 @@ package all
 
 import (
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup"
 	"hygiene_exporter/probes/certificate"
 	"hygiene_exporter/probes/patch"
 	"hygiene_exporter/probes/port"
@@ -13,6 +14,7 @@ import (
 // Specs returns the specs of all probes, in the order of the reference.
 func Specs() []probes.Spec {
 	return []probes.Spec{
+		backup.Spec(),
 		certificate.Spec(),
 		patch.Spec(),
 		redundancy.Spec(),

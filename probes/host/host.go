@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,6 +41,7 @@ type Options struct {
 	HelperSocket    string              // empty: DefaultHelperSocket
 	Wrappers        map[string][]string // what runs in place of a program, by its name
 	Specs           []probes.Spec       // whose commands may be run
+	Work            probes.Work         // when probes do slow work
 	Log             *slog.Logger        // empty: nothing is logged
 }
 
@@ -49,6 +51,8 @@ type Hosts struct {
 	commands *command.Broker
 	store    *statefile.Store
 	events   *eventlog.Log
+	work     probes.Work
+	scratch  string
 	log      *slog.Logger
 	problems []string // of opening the state
 	stateErr error
@@ -68,7 +72,10 @@ func New(o Options) (*Hosts, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hosts{files: files, commands: broker, log: o.Log}
+	h := &Hosts{files: files, commands: broker, work: o.Work, scratch: os.TempDir(), log: o.Log}
+	if o.StateDir != "" {
+		h.scratch = filepath.Join(o.StateDir, "scratch") // the one place where a hardened service may write
+	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -90,11 +97,14 @@ func (h *Hosts) For(probe string) probes.Host {
 	return probes.Host{
 		Files: h.files, Credentials: credentials(),
 		Commands: h.commands.For(probe),
+		Pipes:    h.commands.Pipes(probe),
 		Dial:     (&net.Dialer{}).DialContext,
 		Netlink:  netlink.Kernel{},
 		Mapper:   devmapper.Kernel{},
 		State:    h.State(probe),
 		Events:   h.events,
+		Work:     h.work,
+		Scratch:  h.scratch,
 		Log:      h.log.With("probe", probe),
 	}
 }

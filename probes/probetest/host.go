@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -36,6 +37,7 @@ func (w *World) Host() probes.Host {
 		Credentials: rootfs.New(rootfs.Paths{Root: filepath.Join(w.Root, "run/credentials")}),
 
 		Commands: commands{w},
+		Pipes:    commands{w},
 		Dial:     w.dial,
 		Netlink:  netlink{w},
 		Mapper:   mapper{w},
@@ -77,6 +79,19 @@ func (c commands) Run(_ context.Context, entry string, _ ...string) (probes.Outp
 	if !known {
 		return probes.Output{}, probes.Because(probes.NotFound, fmt.Errorf("%s is not installed", entry))
 	}
+	return out, nil
+}
+
+// Pipe answers like Run: what the program prints goes to out. It reads nothing.
+func (c commands) Pipe(ctx context.Context, _ io.Reader, w io.Writer, entry string, objects ...string) (probes.Output, error) {
+	out, err := c.Run(ctx, entry, objects...)
+	if err != nil {
+		return out, err
+	}
+	if _, err := w.Write(out.Stdout); err != nil {
+		return probes.Output{}, err
+	}
+	out.Stdout = nil
 	return out, nil
 }
 

@@ -12,6 +12,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -84,8 +86,13 @@ func (b *Broker) Wrap(wrappers map[string][]string) error {
 	return errors.Join(errs...)
 }
 
+// Pipes returns what runs the commands of one probe that move much data.
+func (b *Broker) Pipes(probe string) probes.Pipes { return b.of(probe) }
+
 // For returns the commands of one probe. The same name gives the same Commands.
-func (b *Broker) For(probe string) probes.Commands {
+func (b *Broker) For(probe string) probes.Commands { return b.of(probe) }
+
+func (b *Broker) of(probe string) *commands {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.probes[probe] == nil {
@@ -104,30 +111,52 @@ type commands struct {
 
 // Run implements probes.Commands.
 func (c *commands) Run(ctx context.Context, name string, objects ...string) (probes.Output, error) {
-	b := c.broker
-	e := b.entries[key{c.probe, name}]
-	if e == nil {
-		return probes.Output{}, fmt.Errorf("probe %s declares no command %.40q", c.probe, name)
-	}
-	argv, err := e.argv(objects)
-	if err != nil {
-		return probes.Output{}, err
-	}
-	wrapper := (*b.wrappers.Load())[e.program()]
+	argv, own, err := c.argv(name, objects)
 	switch {
-	case len(wrapper) > 0:
-		return c.runner.run(ctx, slices.Concat(wrapper, argv[1:]))
-	case !b.own:
-		return probes.Output{}, probes.Because(probes.Unavailable, fmt.Errorf(
-			"tool_outside_root: %s belongs to another root than the agent's; name a wrapper for it under commands", e.program()))
-	case !e.command.Privileged || b.root:
+	case err != nil:
+		return probes.Output{}, err
+	case own:
 		return c.runner.run(ctx, argv)
 	}
 	// A host without the tool needs no helper.
 	if _, err := lookup(argv[0]); probes.ReasonOf(err) == probes.NotFound {
 		return probes.Output{}, err
 	}
-	return ask(ctx, b.socket, request{Probe: c.probe, Entry: name, Objects: objects})
+	return ask(ctx, c.broker.socket, request{Probe: c.probe, Entry: name, Objects: objects})
+}
+
+// Pipe implements probes.Pipes.
+func (c *commands) Pipe(ctx context.Context, in io.Reader, out io.Writer, name string, objects ...string) (probes.Output, error) {
+	argv, own, err := c.argv(name, objects)
+	switch {
+	case err != nil:
+		return probes.Output{}, err
+	case !own:
+		return probes.Output{}, fmt.Errorf("%s needs root, and the root helper moves no data: %w", argv[0], fs.ErrPermission)
+	}
+	return c.runner.pipe(ctx, argv, in, out)
+}
+
+// argv returns the command line of a declared entry, and whether it is run with
+// the agent's own rights.
+func (c *commands) argv(name string, objects []string) (argv []string, own bool, err error) {
+	b := c.broker
+	e := b.entries[key{c.probe, name}]
+	if e == nil {
+		return nil, false, fmt.Errorf("probe %s declares no command %.40q", c.probe, name)
+	}
+	if argv, err = e.argv(objects); err != nil {
+		return nil, false, err
+	}
+	wrapper := (*b.wrappers.Load())[e.program()]
+	switch {
+	case len(wrapper) > 0:
+		return slices.Concat(wrapper, argv[1:]), true, nil
+	case !b.own:
+		return nil, false, probes.Because(probes.Unavailable, fmt.Errorf(
+			"tool_outside_root: %s belongs to another root than the agent's; name a wrapper for it under commands", e.program()))
+	}
+	return argv, !e.command.Privileged || b.root, nil
 }
 
 // program is the name that the configuration knows the program of a command by.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/internal/idle"
 )
 
 // A runner runs programs, a few at a time.
@@ -92,6 +94,13 @@ func lookup(program string) (string, error) {
 // ctx is done even when the kernel does not let go of the program; until that
 // is gone, the same command line is not started again.
 func (r *runner) run(ctx context.Context, argv []string) (probes.Output, error) {
+	return r.pipe(ctx, argv, nil, nil)
+}
+
+// pipe is like run for a program that reads in and whose output goes to out, as
+// it comes, unless out is nil. Such a program moves much data: it gets the
+// lowest priority for processor and disk.
+func (r *runner) pipe(ctx context.Context, argv []string, in io.Reader, out io.Writer) (probes.Output, error) {
 	path, err := lookup(argv[0])
 	if err != nil {
 		return probes.Output{}, err
@@ -118,13 +127,19 @@ func (r *runner) run(ctx context.Context, argv []string) (probes.Output, error) 
 	p.cmd = exec.CommandContext(ctx, path, argv[1:]...)
 	p.cmd.Env = environment()
 	p.cmd.Dir = p.workplace()
-	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = in, &p.stdout, &p.stderr
+	if out != nil {
+		p.cmd.Stdout = out
+	}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Cancel = p.killGroup
 	p.cmd.WaitDelay = r.linger
 	if err := p.cmd.Start(); err != nil {
 		p.clean()
 		return probes.Output{}, err
+	}
+	if out != nil {
+		idle.Lower(p.cmd.Process.Pid)
 	}
 	go p.wait()
 	if p.await(ctx) {

@@ -1,0 +1,95 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"hygiene_exporter/probes"
+)
+
+// Options say where one copy of a job lies and what it holds. Which of them a
+// kind takes stands in its Kind; what a copy leaves empty it has from its job.
+type Options struct {
+	// For files: absolute paths of the backups: files, directories that are one backup as a whole, or patterns with * ? [] {} and **.
+	Paths []string `yaml:"paths"`
+	// For files: patterns of paths that are left out.
+	Exclude []string `yaml:"exclude"`
+	// For files: what makes one backup of the files: each, directory, all, or a regular expression whose match in the path names the backup, such as "\d{4}-\d{2}-\d{2}". Empty means each.
+	Set string `yaml:"set"`
+	// For files: what they hold once unpacked: any, tar, zip, 7z, pg_dump, base_backup, mysql_dump, sqlite, sqlite_dump, redis, etcd, mongodump. Empty or any means whatever it looks like; anything else is demanded.
+	Content string `yaml:"content"`
+	// For files: a list of checksums in the form of sha256sum that must cover every file of a backup; a name like SHA256SUMS is looked for beside the files. Lists that are there are used in any case.
+	Manifest string `yaml:"manifest"`
+	// For files: how long a file must have been left alone before it is taken for a finished backup. Empty means 5m.
+	Settle probes.Duration `yaml:"settle"`
+	// For tree: the directory of the trees. For zfs and btrfs: the data set or the subvolume. For command: what the program is told to report on; empty means default.
+	Dataset string `yaml:"dataset"`
+	// For tree, zfs and btrfs: pattern of the names that count; empty means all.
+	Snapshots string `yaml:"snapshots"`
+	// For command: absolute path of the program that reports the backup; see the reference.
+	Command string `yaml:"command"`
+	// For repositories: where the repository is, as its tool writes it.
+	Repository string `yaml:"repository"`
+	// For repositories: file that holds the password.
+	PasswordFile string `yaml:"password_file"`
+}
+
+// set returns the keys that have a value.
+func (o Options) set() []string {
+	var keys []string
+	value := reflect.ValueOf(o)
+	for i, field := range reflect.VisibleFields(value.Type()) {
+		if !value.Field(i).IsZero() {
+			keys = append(keys, field.Tag.Get("yaml"))
+		}
+	}
+	return keys
+}
+
+// Over returns the options with those of a job where they are empty.
+func (o Options) Over(job Options) Options {
+	into, from := reflect.ValueOf(&o).Elem(), reflect.ValueOf(job)
+	for i := range into.NumField() {
+		if into.Field(i).IsZero() {
+			into.Field(i).Set(from.Field(i))
+		}
+	}
+	return o
+}
+
+// A Kind is a way in which backups are made.
+type Kind struct {
+	Name     string
+	Summary  string   // one line for the reference
+	Keys     []string // of Options that it takes
+	Needs    []string // of Keys that must be set
+	Depths   []Depth  // that it can reach
+	Commands []probes.Command
+	// Check returns what else is wrong with options; nil: nothing can be.
+	Check func(Options) error
+	// Open returns a copy. It touches nothing.
+	Open func(host probes.Host, o Options) Copy
+}
+
+// Validate returns everything that is wrong with options of this kind.
+func (k Kind) Validate(o Options) error {
+	var errs []error
+	set := o.set()
+	for _, key := range set {
+		if !slices.Contains(k.Keys, key) {
+			errs = append(errs, probes.At(key, fmt.Errorf("is no key of the kind %s, which takes %s", k.Name, strings.Join(k.Keys, ", "))))
+		}
+	}
+	for _, key := range k.Needs {
+		if !slices.Contains(set, key) {
+			errs = append(errs, probes.At(key, errors.New("is missing")))
+		}
+	}
+	if k.Check != nil {
+		errs = append(errs, k.Check(o))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,54 @@
+package backup
+
+import (
+	"slices"
+
+	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/command"
+	"hygiene_exporter/probes/backup/files"
+	"hygiene_exporter/probes/backup/job"
+	"hygiene_exporter/probes/backup/snapshot"
+	"hygiene_exporter/probes/backup/tree"
+)
+
+// kinds lists the ways of making backups that are known. A new one is a package
+// and one line here.
+func kinds() []job.Kind {
+	return []job.Kind{
+		files.Kind(),
+		tree.Kind(),
+		snapshot.ZFS(),
+		snapshot.Btrfs(),
+		command.Kind(),
+	}
+}
+
+func kindOf(name string) (job.Kind, bool) {
+	list := kinds()
+	i := slices.IndexFunc(list, func(k job.Kind) bool { return k.Name == name })
+	if i < 0 {
+		return job.Kind{}, false
+	}
+	return list[i], true
+}
+
+func kindNames() []string {
+	var names []string
+	for _, k := range kinds() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// commands lists what all kinds may run. Kinds may share an entry.
+func commands() []probes.Command {
+	var list []probes.Command
+	for _, k := range kinds() {
+		for _, c := range k.Commands {
+			if !slices.ContainsFunc(list, func(have probes.Command) bool { return have.Entry == c.Entry }) {
+				list = append(list, c)
+			}
+		}
+	}
+	return list
+}
