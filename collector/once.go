@@ -6,11 +6,20 @@ import (
 	"hygiene_exporter/probes"
 )
 
-// Once returns the exposition of a result that belongs to no run: what was
-// asked for by somebody else, and is published nowhere. Samples that would break
-// a scrape are refused, as those of a run are; the errors say which.
-func Once(metrics []*probes.Metric, result probes.Result, owner string) (all []*dto.MetricFamily, refused []error) {
-	d := newSchema(metrics, map[string]bool{}).digest(result, owner)
+// An Exposition writes results that belong to no run: what was asked for by
+// somebody else, and is published nowhere. It is safe for concurrent use.
+type Exposition struct{ schema *schema }
+
+// NewExposition returns an exposition of these metrics.
+func NewExposition(metrics []*probes.Metric) Exposition {
+	return Exposition{newSchema(metrics, map[string]bool{})}
+}
+
+// Families returns the exposition of a result; facts without an owner get this
+// one. Samples that would break a scrape are refused, as those of a run are; the
+// errors say which.
+func (e Exposition) Families(result probes.Result, owner string) (all []*dto.MetricFamily, refused []error) {
+	d := e.schema.digest(result, owner)
 	for _, blamed := range d.faults {
 		refused = append(refused, blamed.Err)
 	}

@@ -23,18 +23,19 @@ import (
 
 // The bounds of what strangers can make this host do.
 const (
-	atATime   = 32
-	perSecond = 50
+	atATime   = 64
+	perSecond = 500
 )
 
 // New returns the handler. The function is called for each request and returns
 // who answers; nil means that nothing may be asked.
 func New(remote func() *certificate.Remote) http.Handler {
-	return &handler{remote: remote, seats: make(chan struct{}, atATime), pace: rate.NewLimiter(perSecond, perSecond)}
+	return &handler{remote: remote, facts: collector.NewExposition(certificate.AnswerMetrics()), seats: make(chan struct{}, atATime), pace: rate.NewLimiter(perSecond, perSecond)}
 }
 
 type handler struct {
 	remote func() *certificate.Remote
+	facts  collector.Exposition
 	seats  chan struct{}
 	pace   *rate.Limiter
 }
@@ -134,7 +135,7 @@ func withinScrape(r *http.Request) (context.Context, context.CancelFunc) {
 
 // expose writes the facts for Prometheus.
 func (h *handler) expose(w http.ResponseWriter, r *http.Request, a certificate.Answer) {
-	families, _ := collector.Once(certificate.AnswerMetrics(), a.Result, a.Owner)
+	families, _ := h.facts.Families(a.Result, a.Owner)
 	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(format))
 	encoder := expfmt.NewEncoder(w, format)
@@ -151,7 +152,7 @@ func (h *handler) expose(w http.ResponseWriter, r *http.Request, a certificate.A
 // explain writes the story for a person, and then the facts.
 func (h *handler) explain(w http.ResponseWriter, a certificate.Answer) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	families, refused := collector.Once(certificate.AnswerMetrics(), a.Result, a.Owner)
+	families, refused := h.facts.Families(a.Result, a.Owner)
 	fmt.Fprintf(w, "%s\n", a.Story)
 	for _, err := range refused {
 		fmt.Fprintf(w, "Left out: %v.\n", err)

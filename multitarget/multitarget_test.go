@@ -142,7 +142,7 @@ func TestWhatMayBeAsked(t *testing.T) {
 		{"a module that does not exist", "target=www.example.org:443&module=none", 400, "there is no module"},
 		{"no target", "module=default", 400, "target is missing"},
 		{"a target without a port", "target=www.example.org", 400, "is not host:port"},
-		{"a target that is a URL", "target=https://www.example.org/", 400, "is not the number of a port"},
+		{"a target that is a URL", "target=https://www.example.org/", 400, "is not host:port"},
 		{"a dialogue that does not exist", "target=www.example.org:443&starttls=gopher", 400, "gopher"},
 		{"a dialogue where nothing is said", "target=192.0.2.77:8443&module=open&starttls=smtp", 400, "says nothing"},
 		{"a parameter that does not exist", "target=www.example.org:443&hostname=x", 400, "there is no parameter"},
@@ -219,7 +219,7 @@ func TestAScrapeIsAnsweredBeforeItEnds(t *testing.T) {
 }
 
 func TestTooManyQuestionsAreRefused(t *testing.T) {
-	hold, asked := make(chan struct{}), make(chan struct{}, 100)
+	hold, asked := make(chan struct{}), make(chan struct{}, 1000)
 	n := network{"www.example.org:443": func() (net.Conn, error) {
 		asked <- struct{}{}
 		<-hold
@@ -227,8 +227,8 @@ func TestTooManyQuestionsAreRefused(t *testing.T) {
 	}}
 	r := remote(t, modules, n)
 	h := multitarget.New(func() *certificate.Remote { return r })
-	done := make(chan int, 32)
-	for range 32 {
+	done := make(chan int, 64)
+	for range 64 {
 		go func() {
 			status, _ := get(t, h, "target=www.example.org:443", nil)
 			done <- status
@@ -236,16 +236,16 @@ func TestTooManyQuestionsAreRefused(t *testing.T) {
 		<-asked
 	}
 	if status, text := get(t, h, "target=www.example.org:443", nil); status != 503 {
-		t.Errorf("the 33rd question at a time: %d %s", status, text)
+		t.Errorf("the 65th question at a time: %d %s", status, text)
 	}
 	close(hold)
-	for range 32 {
+	for range 64 {
 		if status := <-done; status != 200 {
 			t.Errorf("one of the first: %d", status)
 		}
 	}
 	refused := false
-	for range 100 {
+	for range 2000 {
 		status, _ := get(t, h, "target=www.example.org:443", nil)
 		refused = refused || status == 503
 	}

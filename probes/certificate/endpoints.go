@@ -161,7 +161,7 @@ func validTarget(target string) error {
 		return nil
 	}
 	host, port, err := net.SplitHostPort(target)
-	if err != nil || host == "" || strings.ContainsAny(host, "/ \t") {
+	if err != nil || host == "" || strings.ContainsAny(host, "/ \t") || strings.Contains(target, "://") {
 		return fmt.Errorf("%.80q is not host:port, such as www.example.org:443 or [2001:db8::1]:443", target)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {

@@ -68,22 +68,18 @@ func (m Module) validate() error {
 	one("prober", m.Prober, proberTLS, proberTCP)
 	one("expect", m.Expect, expectOpen, expectClosed)
 	one("addresses", m.Addresses, "any", "all")
-	switch {
-	case m.Name == "":
-		errs = append(errs, probes.At("name", errors.New("is missing")))
-	case m.Expect != "" && m.Prober != proberTCP:
-		errs = append(errs, probes.At("expect", errors.New("is for the prober tcp; what a certificate should be needs no word")))
-	case m.StartTLS != "" && m.Prober == proberTCP:
-		errs = append(errs, probes.At("starttls", errors.New("the prober tcp says nothing to the target")))
-	case m.Addresses == "all" && m.Prober == proberTCP:
-		errs = append(errs, probes.At("addresses", errors.New("the prober tcp asks one address; name each as a target")))
+	not := func(key string, wrong bool, why string) {
+		if wrong {
+			errs = append(errs, probes.At(key, errors.New(why)))
+		}
 	}
-	if len(m.Targets) == 0 {
-		errs = append(errs, probes.At("targets", errors.New("is missing; without it nobody may ask for anything")))
-	}
-	if m.Timeout < 0 {
-		errs = append(errs, probes.At("timeout", fmt.Errorf("must not be below 0, not %s", m.Timeout)))
-	}
+	tcp := m.Prober == proberTCP
+	not("name", m.Name == "", "is missing")
+	not("targets", len(m.Targets) == 0, "is missing; without it nobody may ask for anything")
+	not("expect", m.Expect != "" && !tcp, "is for the prober tcp; what a certificate should be needs no word")
+	not("starttls", m.StartTLS != "" && tcp, "the prober tcp says nothing to the target")
+	not("addresses", m.Addresses == "all" && tcp, "the prober tcp asks one address; name each as a target")
+	not("timeout", m.Timeout < 0, "must not be below 0")
 	for n, text := range m.Targets {
 		_, err := parseAllowed(text)
 		errs = append(errs, probes.At(fmt.Sprintf("targets[%d]", n), err))
@@ -104,7 +100,7 @@ var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]
 // parseAllowed reads an entry of an allow list.
 func parseAllowed(text string) (a allowed, err error) {
 	host, port, err := net.SplitHostPort(text)
-	if err != nil {
+	if err != nil || strings.Contains(text, "://") {
 		return a, fmt.Errorf("%.80q is not host:port, such as *.example.org:443 or [2001:db8::/32]:443", text)
 	}
 	if a.ports = (ports{1, 65535, ""}); port != "*" {

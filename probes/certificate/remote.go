@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"hygiene_exporter/probes"
@@ -21,6 +22,25 @@ import (
 type Remote struct {
 	config *Config
 	host   probes.Host
+
+	mu    sync.Mutex
+	read  time.Time // when the authorities of the host were read
+	roots *x509.CertPool
+	blind error // why they could not be
+}
+
+// fresh is how long the authorities of the host are believed to be unchanged.
+const fresh = time.Minute
+
+// trusted returns the authorities that the host trusts.
+func (r *Remote) trusted() (*x509.CertPool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := time.Now(); r.read.IsZero() || now.Sub(r.read) > fresh {
+		r.roots, r.blind = hostRoots(r.host.Files, r.config.Trust)
+		r.read = now
+	}
+	return r.roots, r.blind
 }
 
 // Remote returns what answers for the modules; nil when there are none.
@@ -28,7 +48,7 @@ func (c *Config) Remote(host probes.Host) *Remote {
 	if len(c.Modules) == 0 {
 		return nil
 	}
-	return &Remote{c, host}
+	return &Remote{config: c, host: host}
 }
 
 // A Question asks for one target.
@@ -158,7 +178,7 @@ func (r *Remote) inspect(ctx context.Context, a *Answer, e *Endpoint, t endpoint
 	a.Success = true
 	var b strings.Builder
 	if t.Roots == nil {
-		if t.Roots, err = hostRoots(r.host.Files, r.config.Trust); err != nil && !e.DatesOnly {
+		if t.Roots, err = r.trusted(); err != nil && !e.DatesOnly {
 			fmt.Fprintf(&b, "Whom this host trusts is not known, so only dates are told: %v.\n", err)
 			a.Success, e.DatesOnly = false, true
 		}
