@@ -5,9 +5,12 @@ package certificate
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/certificate/endpoint"
 )
 
@@ -189,5 +193,84 @@ func compare(t *testing.T, p livePKI, roots *x509.CertPool, s *site, name, start
 	}
 	if server.Version == "" || server.Cipher == "" {
 		t.Error("no version or no cipher")
+	}
+}
+
+// daemonOf returns the daemon of a name.
+func daemonOf(t *testing.T, name string) *daemon {
+	t.Helper()
+	for _, d := range daemons() {
+		if d.name == name {
+			return d
+		}
+	}
+	t.Fatalf("there is no %s", name)
+	return nil
+}
+
+// A server that demands a certificate of its client is seen without one, is
+// content with ours, and refuses that of a stranger.
+func TestLiveClientCertificates(t *testing.T) {
+	p := newLivePKI(t)
+	roots := x509.NewCertPool()
+	roots.AddCert(p.root.Certificate)
+	s := daemonOf(t, "haproxy").place(t)
+	s.write("haproxy.cfg", "global\n  maxconn 50\ndefaults\n  mode http\n  timeout client 5s\n  timeout server 5s\n  timeout connect 5s\nfrontend f\n  bind 127.0.0.1:%d ssl crt %s ca-file %s verify required\n", s.port["https"], s.path("both.pem"), p.rootFile)
+	_, chain, key := p.issue(t, variant{})
+	s.install(chain, key)
+	s.start()
+	pair := func(by *authority) []tls.Certificate {
+		c := by.issue(t, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }).serving().Certificates
+		c[0].Certificate = append(c[0].Certificate, by.Raw)
+		return c
+	}
+	for _, row := range []struct {
+		name    string
+		show    []tls.Certificate
+		want    endpoint.ClientAuth
+		failure probes.Reason
+	}{
+		{"none, and the server is all there is to see", nil, endpoint.Refused, ""},
+		{"one of its authority", pair(p.intermediate), endpoint.Requested, ""},
+		{"one of a stranger", pair(newAuthority(t, "stranger")), endpoint.Refused, probes.Auth},
+	} {
+		target := Endpoint{Target: s.address("https"), Client: Client{ServerName: "server.test"}}.target(defaultHandshakes())
+		target.Roots, target.ClientCertificates = roots, row.show
+		server := endpoint.Inspect(t.Context(), new(net.Dialer).DialContext, target).Servers[0]
+		var failure probes.Reason
+		if server.Failure != nil {
+			failure = server.Failure.Reason
+		}
+		if server.ClientAuth != row.want || failure != row.failure || !server.Trust.Verified || len(server.Certificates) != 2 {
+			t.Errorf("%s: %q, %v, %d certificates", row.name, server.ClientAuth, server.Failure, len(server.Certificates))
+		}
+	}
+}
+
+// Every address of a name, of both families, one of which nobody listens on.
+func TestLiveEveryAddress(t *testing.T) {
+	p := newLivePKI(t)
+	d := daemonOf(t, "nginx")
+	s := d.place(t)
+	d.prepare(s)
+	_, chain, key := p.issue(t, variant{})
+	s.install(chain, key)
+	s.start()
+	roots := x509.NewCertPool()
+	roots.AddCert(p.root.Certificate)
+	i := endpoint.Inspector{Dial: new(net.Dialer).DialContext, Lookup: func(context.Context, string) ([]netip.Addr, error) {
+		return []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback(), netip.MustParseAddr("127.9.9.9")}, nil
+	}}
+	var got []string
+	for _, server := range i.Inspect(t.Context(), endpoint.Target{Address: fmt.Sprintf("server.test:%d", s.port["https"]), All: true, Roots: roots}).Servers {
+		state := "verified"
+		if server.Failure != nil {
+			state = fmt.Sprintf("%s %s", server.Failure.Stage, server.Failure.Reason)
+		}
+		host, _, _ := net.SplitHostPort(server.Address)
+		got = append(got, host+" "+state)
+	}
+	if diff := cmp.Diff([]string{"127.0.0.1 verified", "::1 verified", "127.9.9.9 connect network"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -221,7 +221,9 @@ func when(at, now time.Time) string {
 	if span >= 2*day {
 		text = fmt.Sprintf("%d days", span/day)
 	}
-	text = strings.TrimSuffix(text, "0s")
+	if text = strings.TrimSuffix(text, "0s"); text == "" {
+		text = "less than a minute"
+	}
 	if at.Before(now) {
 		return fmt.Sprintf("%s, %s ago", at.Format("2006-01-02 15:04:05 MST"), text)
 	}

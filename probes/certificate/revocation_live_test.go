@@ -108,13 +108,7 @@ func TestLiveRevocationsAreWhatOpenSSLSays(t *testing.T) {
 	o := newOfficialdom(t)
 	roots := x509.NewCertPool()
 	roots.AddCert(o.root.Certificate)
-	var nginx *daemon
-	for _, d := range daemons() {
-		if d.name == "nginx" {
-			nginx = d
-		}
-	}
-	s := nginx.place(t)
+	s := daemonOf(t, "nginx").place(t)
 	s.write("nginx.conf", `pid %[1]s/pid; error_log stderr; daemon off; worker_processes 1;
 events {} http { access_log off; client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
 server { listen 127.0.0.1:%[2]d ssl; listen unix:%[1]s/sock ssl; ssl_certificate %[1]s/cert.pem; ssl_certificate_key %[1]s/key.pem;
