@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"slices"
 	"strings"
@@ -47,9 +48,11 @@ func (i Inspector) shake(ctx context.Context, conn net.Conn, t Target, s *Server
 		i.judge(s, t, staple)
 	}
 	switch {
+	case err == nil && len(s.Certificates) == 0:
+		s.Failure = fail(Handshake, errNoCertificate)
 	case err == nil:
 		farewell(session, t)
-	case s.ClientAuth == Refused && len(t.ClientCertificates) == 0:
+	case s.ClientAuth == Refused && len(t.ClientCertificates) == 0 && len(s.Certificates) > 0:
 		// It wants a certificate that nobody gave us: its own is all there is to
 		// see.
 	case rejected && slices.ContainsFunc(s.Certificates, Certificate.odd) && reasonOf(err) == probes.Other:
@@ -62,6 +65,8 @@ func (i Inspector) shake(ctx context.Context, conn net.Conn, t Target, s *Server
 		}
 	}
 }
+
+var errNoCertificate = probes.Because(probes.Malformed, errors.New("the server shows no certificate"))
 
 // read reads one certificate as it was sent.
 func read(der []byte) Certificate {

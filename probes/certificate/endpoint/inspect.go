@@ -170,14 +170,16 @@ func (i Inspector) server(ctx context.Context, t Target, address string) (s Serv
 // revoked asks whether the certificate of a server was revoked. Whom to ask stands
 // in the certificate, so it must be one of a trusted authority.
 func (i Inspector) revoked(ctx context.Context, s *Server) {
-	if i.Revoked == nil || !s.Trust.Verified || s.Trust.Issuer == nil {
+	issuer := s.Trust.issuer
+	s.Trust.issuer = nil // reports are kept, and nobody needs it any more
+	if i.Revoked == nil || !s.Trust.Verified || issuer == nil {
 		return
 	}
 	certificate, err := x509.ParseCertificate(s.Certificates[0].Raw)
 	if err != nil {
 		return // then it was not verified
 	}
-	if answer, asked := i.Revoked(ctx, certificate, s.Trust.Issuer); asked {
+	if answer, asked := i.Revoked(ctx, certificate, issuer); asked {
 		s.Revocation = append(s.Revocation, answer)
 	}
 }

@@ -24,8 +24,8 @@ type Trust struct {
 	// Until is when a client will cease to accept them if nothing is renewed:
 	// the end of the chain that lasts longest. Zero if there is no such chain.
 	Until time.Time
-	// Issuer is who signed the server's own certificate; nil if that is not known.
-	Issuer *x509.Certificate
+
+	issuer *x509.Certificate // who signed the server's own; nil if that is not known
 }
 
 // A Problem is why certificates cannot be trusted. The set is closed and part of
@@ -74,7 +74,7 @@ func (i Inspector) judge(s *Server, t Target, staple []byte) {
 		s.Failure = &Failure{Stage: Verify, Reason: probes.Other, Err: errors.Join(errs...)}
 	}
 	if len(staple) > 0 && len(sent) > 0 {
-		s.Revocation = append(s.Revocation, revocation.Read(revocation.Stapled, staple, sent[0], s.Trust.Issuer, now))
+		s.Revocation = append(s.Revocation, revocation.Read(revocation.Stapled, staple, sent[0], s.Trust.issuer, now))
 	}
 }
 
@@ -125,7 +125,7 @@ func verify(all []Certificate, sent []*x509.Certificate, t Target, now time.Time
 			v.Until = end
 		}
 	}
-	v.Issuer = issuerOf(sent, chains)
+	v.issuer = issuerOf(sent, chains)
 	return v, chains
 }
 
