@@ -252,6 +252,27 @@ func TestEndpointsTellTheirDatesWhateverTheVerdict(t *testing.T) {
 	}
 }
 
+func TestACertificateThatNoClientNeedsHasNoDeadlines(t *testing.T) {
+	r := newNetRig(t, Endpoint{Target: web})
+	spare := newAuthority(t, "old ca").issue(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-5 * day) })
+	config := r.ca.issue(t, nil).serving()
+	config.Certificates[0].Certificate = append(config.Certificates[0].Certificate, spare.Raw)
+	r.network.set(web, config)
+	result, err := r.probe.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"leaf not_after in 80 days", "spare1 not_after in -4 days", "stale 0", "tls_info 1.3 1", "trusted_until in 80 days", "verified 1"}
+	if diff := cmp.Diff(want, seen(result, web)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, s := range result.Samples {
+		if s.Metric == overdue && s.Object() == web && s.Label("slot") != "leaf" {
+			t.Errorf("%s has deadlines", s.Label("slot"))
+		}
+	}
+}
+
 func TestWhoWantsOnlyDatesGetsNoVerdict(t *testing.T) {
 	r := newNetRig(t, Endpoint{Target: web, Client: Client{DatesOnly: true}})
 	var none *authority

@@ -99,7 +99,7 @@ func (p *probe) explainListener(object string) string {
 	}
 	fmt.Fprintln(&b, ".")
 	if c := leafOf(last); c != nil {
-		switch state, file := p.inventory.judge(c.Certificate); state {
+		switch state, file := p.inventory.disk().judge(c.Certificate); state {
 		case matched:
 			fmt.Fprintf(&b, "It serves the certificate of %s.\n", file.part.object)
 		case outdated:

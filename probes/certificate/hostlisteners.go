@@ -63,14 +63,14 @@ func (s *scan) listeners(ctx context.Context) {
 	s.result.Observe(listenersObject)
 	timeout := min(time.Duration(s.config.Handshakes.Timeout), 5*time.Second)
 	chosen, others := s.config.Listeners.choose(found, timeout)
-	inv := s.inventory
-	s.inspect(ctx, chosen, inv)
+	d := s.inventory.disk()
+	s.inspect(ctx, chosen, d)
 	counts := map[string]int{skipped: others}
 	keep := map[string]bool{}
 	for _, l := range chosen {
-		counts[s.listener(l, inv)]++
+		counts[s.listener(l, d)]++
 		keep[l.object()] = true
-		for _, name := range inv.asked() {
+		for _, name := range d.names {
 			keep[l.named(name).Name] = true
 		}
 	}
@@ -82,10 +82,10 @@ func (s *scan) listeners(ctx context.Context) {
 
 // inspect inspects the listeners whose time has come: first without a name, and
 // those that speak TLS for each name that the files know.
-func (s *scan) inspect(ctx context.Context, chosen []listener, inv inventory) {
+func (s *scan) inspect(ctx context.Context, chosen []listener, d disk) {
 	var targets []endpoint.Target
 	for _, l := range chosen {
-		if s.dueListener(l.object(), inv) {
+		if s.dueListener(l.object(), d) {
 			targets = append(targets, l.target)
 		}
 	}
@@ -97,8 +97,8 @@ func (s *scan) inspect(ctx context.Context, chosen []listener, inv inventory) {
 		if !known || leafOf(last) == nil && !strings.HasPrefix(l.target.StartTLS, "xmpp") {
 			continue
 		}
-		for _, name := range inv.asked() {
-			if t := l.named(name); s.dueListener(t.Name, inv) {
+		for _, name := range d.names {
+			if t := l.named(name); s.dueListener(t.Name, d) {
 				targets = append(targets, t)
 			}
 		}
@@ -116,13 +116,13 @@ func (l listener) named(name string) endpoint.Target {
 
 // dueListener reports whether a listener must be inspected: when its time has
 // come, or when it seems to serve what was replaced.
-func (s *scan) dueListener(object string, inv inventory) bool {
+func (s *scan) dueListener(object string, d disk) bool {
 	last, known := s.own.watch.Last(object)
 	if !known || s.now.Sub(last.At) >= time.Duration(s.config.Listeners.Interval)-time.Duration(s.config.Interval)/2 {
 		return true
 	}
 	if c := leafOf(last); c != nil {
-		state, _ := inv.judge(c.Certificate)
+		state, _ := d.judge(c.Certificate)
 		return state == outdated
 	}
 	remembered, known := s.memory.Object(object)
@@ -130,8 +130,8 @@ func (s *scan) dueListener(object string, inv inventory) bool {
 }
 
 // listener adds the facts of one listener, and returns its state.
-func (s *scan) listener(l listener, inv inventory) string {
-	state := s.serves(l, "", inv)
+func (s *scan) listener(l listener, d disk) string {
+	state := s.serves(l, "", d)
 	if state == unreachable {
 		// What it served for names is as little known as the rest.
 		for _, object := range s.rememberedListeners(l.object() + "/") {
@@ -141,7 +141,7 @@ func (s *scan) listener(l listener, inv inventory) string {
 		return state
 	}
 	own := leafOf(s.lastOf(l.object()))
-	for _, name := range inv.asked() {
+	for _, name := range d.names {
 		object := l.named(name).Name
 		c := leafOf(s.lastOf(object))
 		switch {
@@ -150,7 +150,7 @@ func (s *scan) listener(l listener, inv inventory) string {
 		case c != nil && (!carries(c, name) || own != nil && own.Fingerprint == c.Fingerprint):
 			// It shows what it shows everybody.
 		default:
-			state = worse(state, s.serves(l, name, inv))
+			state = worse(state, s.serves(l, name, d))
 		}
 	}
 	return state
@@ -185,7 +185,7 @@ func worse(a, b string) string {
 }
 
 // serves adds the facts of what a listener serves for a name, or for none.
-func (s *scan) serves(l listener, name string, inv inventory) string {
+func (s *scan) serves(l listener, name string, d disk) string {
 	object := l.object()
 	if name != "" {
 		object = l.named(name).Name
@@ -210,7 +210,7 @@ func (s *scan) serves(l listener, name string, inv inventory) string {
 		return unreachable
 	}
 	s.seen[object] = true
-	state, file := inv.judge(c.Certificate)
+	state, file := d.judge(c.Certificate)
 	at := place{}
 	switch state {
 	case matched:

@@ -18,23 +18,11 @@ type lying struct {
 // that what a server shows can be compared with what is there.
 type inventory []lying
 
-// withFingerprint returns the objects in which a certificate lies.
-func (v inventory) withFingerprint(fingerprint string) []lying {
-	return v.where(func(l lying) bool { return l.Fingerprint == fingerprint })
-}
-
 // newer returns the leaves that can take the place of a certificate: valid for
 // all its names, made later and ending later.
-func (v inventory) newer(than bundle.Certificate) []lying {
-	return v.where(func(l lying) bool {
-		return l.NotBefore.After(than.NotBefore) && l.NotAfter.After(than.NotAfter) &&
-			covers(l.Certificate, than)
-	})
-}
-
-func (v inventory) where(is func(lying) bool) (found []lying) {
+func (v inventory) newer(than bundle.Certificate) (found []lying) {
 	for _, l := range v {
-		if is(l) {
+		if l.NotBefore.After(than.NotBefore) && l.NotAfter.After(than.NotAfter) && covers(l.Certificate, than) {
 			found = append(found, l)
 		}
 	}

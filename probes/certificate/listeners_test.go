@@ -206,7 +206,7 @@ func TestServedAgainstDisk(t *testing.T) {
 		{"one of the same kind of key is more likely meant", old, []lying{file("/a", "x", "rsa-4096", 5, "a.test", "b.test"), file("/b", "y", "ecdsa-P-256", 9, "a.test", "b.test")}, outdated, "/a"},
 		{"there are no files", old, nil, unmonitored, ""},
 	} {
-		got, l := inventory(row.files).judge(row.served)
+		got, l := inventory(row.files).disk().judge(row.served)
 		object := ""
 		if l.part != nil {
 			object = l.part.object

@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"crypto/x509"
+	"net"
 	"slices"
 	"strings"
 
@@ -18,14 +19,51 @@ const (
 	unmonitored served = "unmonitored" // neither
 )
 
+// A disk is an inventory that is made ready for many questions.
+type disk struct {
+	inventory
+	known map[string]lying // by fingerprint; of copies the first
+	names []string         // that servers are asked for, one of each leaf
+}
+
+// maxAsked bounds the names for which each listener is asked.
+const maxAsked = 50
+
+// disk makes the inventory ready.
+func (v inventory) disk() disk {
+	d := disk{inventory: v, known: make(map[string]lying, len(v))}
+	for _, l := range v {
+		if _, known := d.known[l.Fingerprint]; !known {
+			d.known[l.Fingerprint] = l
+		}
+		if name := serverName(l); name != "" && len(d.names) < maxAsked && !slices.Contains(d.names, name) {
+			d.names = append(d.names, name)
+		}
+	}
+	return d
+}
+
+// serverName is a name of a leaf that a server may know; empty if there is none.
+func serverName(l lying) string {
+	for _, name := range l.Names {
+		if rest, wildcard := strings.CutPrefix(name, "*."); wildcard {
+			name = "www." + rest
+		}
+		if strings.Contains(name, ".") && !strings.ContainsAny(name, ":@/ ") && net.ParseIP(name) == nil {
+			return name
+		}
+	}
+	return ""
+}
+
 // judge compares a served certificate with the files. A certificate that is in
 // a file is what somebody wants to be served, even if another one for the same
 // names is newer: a host may have one for each kind of key, or for each service.
-func (v inventory) judge(c bundle.Certificate) (served, lying) {
-	if found := v.withFingerprint(c.Fingerprint); len(found) > 0 {
-		return matched, found[0]
+func (d disk) judge(c bundle.Certificate) (served, lying) {
+	if l, known := d.known[c.Fingerprint]; known {
+		return matched, l
 	}
-	newer := v.newer(c)
+	newer := d.newer(c)
 	if len(newer) == 0 {
 		return unmonitored, lying{}
 	}
@@ -41,26 +79,6 @@ func (v inventory) judge(c bundle.Certificate) (served, lying) {
 		return a.NotBefore.Compare(b.NotBefore)
 	})
 	return outdated, best
-}
-
-// maxAsked bounds the names for which each listener is asked.
-const maxAsked = 50
-
-// asked lists names that a server may know, one of each leaf.
-func (v inventory) asked() []string {
-	var names []string
-	for _, l := range v {
-		for _, name := range l.Names {
-			if rest, wildcard := strings.CutPrefix(name, "*."); wildcard {
-				name = "www." + rest
-			}
-			if strings.Contains(name, ".") && !strings.ContainsAny(name, ":@/ ") && !slices.Contains(names, name) && len(names) < maxAsked {
-				names = append(names, name)
-				break
-			}
-		}
-	}
-	return names
 }
 
 // leafOf returns what a server showed of itself; nil if it showed nothing.

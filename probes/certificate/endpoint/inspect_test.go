@@ -193,3 +193,29 @@ func TestServersOnEveryKindOfSocket(t *testing.T) {
 		})
 	}
 }
+
+// An authority that was replaced is often sent for the sake of old clients. That
+// it has expired is no news to those who are served without it.
+func TestCertificatesThatNoClientNeedsAreSpare(t *testing.T) {
+	p, old := newPKI(t), newPKI(t)
+	expired := old.root.issue(t, authority("cross", func(c *x509.Certificate) { c.NotBefore, c.NotAfter = now().Add(-90*day), now().Add(-day) }))
+	for _, row := range []struct {
+		name  string
+		chain tls.Certificate
+		want  []bool
+	}{
+		{"the whole chain", p.intermediate.issue(t, nil).chain(p.intermediate, p.root), []bool{false, false, false}},
+		{"one that has expired behind it", p.intermediate.issue(t, nil).chain(p.intermediate, expired), []bool{false, false, true}},
+		{"nobody can tell where nobody is trusted", old.intermediate.issue(t, nil).chain(old.intermediate, expired), []bool{false, false, false}},
+	} {
+		i := endpoint.Inspector{Dial: inMemory(overTLS(serving(row.chain))), Now: now}
+		s := i.Inspect(t.Context(), endpoint.Target{Address: "server.test:443", Roots: p.roots}).Servers[0]
+		var got []bool
+		for _, c := range s.Certificates {
+			got = append(got, c.Spare)
+		}
+		if diff := cmp.Diff(row.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", row.name, diff)
+		}
+	}
+}
