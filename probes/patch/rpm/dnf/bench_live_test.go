@@ -69,16 +69,13 @@ func BenchmarkLargeHost(b *testing.B) {
 	var want int
 	b.Run("dnf -C check-update", func(b *testing.B) {
 		var cpu time.Duration
-		var memory int64
 		for b.Loop() {
 			command := w.Command("dnf", "--installroot", w.Root, "-C", "-q", "check-update")
 			out, _ := command.Output() // the exit status is 100
 			want = len(strings.Fields(string(out))) / 3
 			cpu += command.ProcessState.UserTime() + command.ProcessState.SystemTime()
-			memory = command.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
 		}
 		b.ReportMetric(float64(cpu.Milliseconds())/float64(b.N), "cpu-ms/op")
-		b.ReportMetric(float64(memory)/1e3, "rss-MB")
 	})
 	var got int
 	b.Run("first look", func(b *testing.B) {

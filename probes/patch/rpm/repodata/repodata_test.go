@@ -1,9 +1,11 @@
 package repodata_test
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,6 +50,28 @@ func TestPrimaryGivesWhatIsWantedAndWhatReplacesIt(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil || count != 4 {
 		t.Errorf("%d, %v (-want +got)\n%s", count, err, diff)
+	}
+}
+
+// However the file comes in, the packages are the same, also when one is larger
+// than what is read at once.
+func TestPrimaryInPieces(t *testing.T) {
+	t.Parallel()
+	long := strings.Replace(primary, "a &lt;shell&gt;", strings.Repeat("long ", 200000), 1)
+	for _, file := range []string{primary, long} {
+		var want []repodata.Package
+		if _, err := repodata.ReadPrimary(strings.NewReader(file), wanted("bash"), func(p repodata.Package) { want = append(want, p) }); err != nil || len(want) != 1 {
+			t.Fatal(want, err)
+		}
+		for name, r := range map[string]io.Reader{
+			"halves": iotest.HalfReader(strings.NewReader(file)), "the end with the last piece": iotest.DataErrReader(strings.NewReader(file)),
+			"single bytes": iotest.OneByteReader(strings.NewReader(primary)),
+		} {
+			var got []repodata.Package
+			if _, err := repodata.ReadPrimary(r, wanted("bash"), func(p repodata.Package) { got = append(got, p) }); err != nil || !cmp.Equal(want, got) {
+				t.Errorf("%s: %v\n%s", name, err, cmp.Diff(want, got))
+			}
+		}
 	}
 }
 
