@@ -58,6 +58,7 @@ ip link set p6 down
 ip link set p8 down
 echo 'nameserver 192.0.2.53' >/etc/resolv.conf
 kill $(cat /run/server3.pid); until_true "chronyc -n sources | grep -q '^^? 127.0.0.3'"
+looked; looked; looked # teamdctl answers in the background
 facts "one of two"; tree network-one-of-two
 problems "one of two"
 
@@ -72,6 +73,7 @@ try mount -t btrfs -o degraded /dev/mapper/l2 /srv
 until_true "[ \$(cat /sys/class/net/v2/bonding_slave/ad_partner_oper_port_state) = 63 ] && [ \$(cat /sys/class/net/v3/bonding_slave/ad_partner_oper_port_state) = 63 ]"
 until_true "grep -q 2 /sys/class/net/bond2/bonding/ad_num_ports && grep -q 2 /sys/class/net/peer2/bonding/ad_num_ports"
 restart
+looked; looked; looked
 facts "silent loss"; tree network-silent-loss
 problems "silent loss"
 
