@@ -136,12 +136,15 @@ func key(p job.Point, units map[string]job.Unit) string {
 // maxHistory is how many points are remembered beyond those that are there.
 const maxHistory = 60
 
-// see takes over what a look has seen, and forgets what is not there any more.
-func (r *record) see(s seen, now time.Time) {
+// see takes over what a look has seen, and forgets what is not there any more. It
+// reports whether there is something new to remember.
+func (r *record) see(s seen, now time.Time) (changed bool) {
+	units, points := len(r.Units), len(r.Points)
 	for _, u := range s.Units {
 		known := r.Units[u.ID]
 		if known == nil || known.Stamp != u.Stamp {
 			r.Units[u.ID] = &unit{Stamp: u.Stamp, Bytes: u.Bytes, First: now}
+			changed = true
 		}
 	}
 	maps.DeleteFunc(r.Units, func(id string, _ *unit) bool { _, there := s.units[id]; return !there })
@@ -150,6 +153,7 @@ func (r *record) see(s seen, now time.Time) {
 		if known == nil {
 			known = &pointRecord{ID: p.ID, At: p.At, Type: p.Type}
 			r.Points[s.keys[i]] = known
+			changed = true
 		}
 		if p.Size.Known {
 			known.Size = p.Size
@@ -162,8 +166,10 @@ func (r *record) see(s seen, now time.Time) {
 	for _, e := range s.Evidence {
 		if have := r.Proofs[e.Depth]; e.At.After(have.At) && !e.At.After(now) {
 			r.Proofs[e.Depth] = proof{At: e.At}
+			changed = true
 		}
 	}
+	return changed || units != len(r.Units) || points != len(r.Points)
 }
 
 // forget drops the points that are gone, but for the newest, which say what is

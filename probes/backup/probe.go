@@ -203,10 +203,10 @@ func (p *probe) take(place *place, sight job.Sight, err error) {
 			}
 		}
 	}
-	r.see(s, now)
+	// That it was seen again is not worth a write: the next look says so anew.
+	p.dirty = r.see(s, now) || p.dirty
 	r.readProof(s)
 	p.seen[place.name()] = s
-	p.dirty = true
 }
 
 // retire notes the jobs that are not configured any more, and forgets their
