@@ -20,22 +20,29 @@ type Machine struct {
 	Load     []string          // modules to load at boot, with parameters behind a space
 	Programs map[string]string // programs of the host and their libraries, by the path that they get
 	Links    map[string]string // symbolic links
+	Devices  []string          // that are emulated, with their properties
 	Script   string            // what the machine does, in the shell of busybox
 }
 
 // marker begins the lines of a machine that are meant for the test.
 const marker = "@@ "
 
-// Kernel returns the image and the modules of the newest cloud kernel of Debian,
-// which the package manager fetches once into dir.
-func Kernel(ctx context.Context, dir string) (image, modules string, err error) {
+// CloudKernel is the smallest kernel of Debian, without drivers of hardware.
+const CloudKernel = "linux-image-cloud-amd64"
+
+// Kernel returns the image and the modules of the newest kernel that a package
+// stands for, which the package manager fetches once into dir.
+func Kernel(ctx context.Context, dir, of string) (image, modules string, err error) {
+	if of != CloudKernel {
+		dir = filepath.Join(dir, of)
+	}
 	root := filepath.Join(dir, "kernel")
 	if found, _ := filepath.Glob(filepath.Join(root, "boot", "vmlinuz-*")); len(found) == 0 {
 		if err := os.MkdirAll(root, 0o755); err != nil {
 			return "", "", err
 		}
-		const fetch = `set -e; p=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: //p' | head -1); apt-get download -q "$p"; dpkg-deb -x "$p"_*.deb kernel`
-		cmd := exec.CommandContext(ctx, "sh", "-c", fetch)
+		const fetch = `set -e; p=$(apt-cache depends "$1" | sed -n 's/^ *Depends: //p' | head -1); apt-get download -q "$p"; dpkg-deb -x "$p"_*.deb kernel`
+		cmd := exec.CommandContext(ctx, "sh", "-c", fetch, "fetch", of)
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return "", "", fmt.Errorf("the kernel cannot be fetched: %w: %s", err, out)
@@ -101,6 +108,9 @@ func (m Machine) Run(ctx context.Context, dir string) ([]string, error) {
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "1024", "-nodefaults", "-no-reboot",
 		"-display", "none", "-serial", "stdio", "-kernel", m.Kernel, "-initrd", initrd,
 		"-append", "console=ttyS0 quiet loglevel=1 panic=-1 rdinit=/init random.trust_cpu=on")
+	for _, device := range m.Devices {
+		cmd.Args = append(cmd.Args, "-device", device)
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

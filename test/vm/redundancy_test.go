@@ -207,10 +207,14 @@ func (o told) save(t *testing.T) {
 // host finds them, or by their path; they get the same path in the machine.
 func boot(t *testing.T, script string, modules, programs []string) told {
 	t.Helper()
+	return run(t, machine(t, CloudKernel, script, modules, programs))
+}
+
+// machine describes a machine with the agent and a script.
+func machine(t *testing.T, kernel, script string, modules, programs []string) Machine {
+	t.Helper()
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	image, tree, err := Kernel(ctx, cmp.Or(os.Getenv("VM_CACHE"), dir))
+	image, tree, err := Kernel(t.Context(), cmp.Or(os.Getenv("VM_CACHE"), dir), kernel)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +241,15 @@ func boot(t *testing.T, script string, modules, programs []string) told {
 		}
 		m.Programs[as] = path
 	}
-	lines, err := m.Run(ctx, dir)
+	return m
+}
+
+// run runs a machine to its end.
+func run(t *testing.T, m Machine) told {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	lines, err := m.Run(ctx, t.TempDir())
 	if err != nil {
 		t.Errorf("%v:\n%s", err, strings.Join(lines, "\n"))
 	}

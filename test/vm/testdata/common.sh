@@ -65,3 +65,9 @@ disks() {
 table() { try dmsetup --noudevsync --noudevrules suspend --noflush --nolockfs $1; echo "$2" >/tmp/table; try dmsetup --noudevsync --noudevrules load $1 /tmp/table; try dmsetup --noudevsync --noudevrules resume $1; }
 broken() { for i; do table l$i "0 $sectors error"; done; }
 mended() { for i; do table l$i "0 $sectors linear /dev/loop$i 0"; done; }
+# settled STEP: what the agent says once every tool was asked again
+settled() {
+	asked=$(date +%s)
+	until_true "metrics | sed -n 's/^hygiene_redundancy_observed_timestamp_seconds{.*} //p' | awk -v t=$asked '\$1 <= t {old=1} END {exit old || !NR}'"
+	facts "$1"
+}

@@ -45,6 +45,12 @@ func (s sensor) redundancy() bool {
 	return false
 }
 
+// silent reports whether a sensor says nothing, as those of what is not there:
+// its status is "ns", and some say so in words.
+func (s sensor) silent() bool {
+	return len(s.words) == 0 || s.status == "ns" || len(s.words) == 1 && (s.words[0] == "No Reading" || s.words[0] == "Disabled")
+}
+
 // measures returns the reading of an analog sensor.
 func (s sensor) measures() (string, bool) {
 	if len(s.words) == 1 && reading.MatchString(s.words[0]) {
@@ -61,7 +67,7 @@ func Power(supplies, units []byte) []group.Group {
 	said := map[string]bool{} // entities with a sensor of states
 	all := sensors(supplies)
 	for _, s := range all {
-		if _, number := s.measures(); !number && len(s.words) > 0 && !s.redundancy() {
+		if _, number := s.measures(); !number && !s.silent() && !s.redundancy() {
 			said[s.entity] = true
 		}
 	}
@@ -69,7 +75,7 @@ func Power(supplies, units []byte) []group.Group {
 	for _, s := range all {
 		text, number := s.measures()
 		switch {
-		case s.redundancy(), len(s.words) == 0, number && said[s.entity], seen[s.entity]:
+		case s.redundancy(), s.silent(), number && said[s.entity], seen[s.entity]:
 			continue
 		case number:
 			g.Members = append(g.Members, group.Member{ID: s.entity, Name: s.name + " " + s.entity, Active: s.status == "ok", State: text})
@@ -116,7 +122,7 @@ func Fans(data []byte) []group.Group {
 	g := group.Group{Kind: group.Fan, Name: "bmc"}
 	all := sensors(data)
 	for _, s := range all {
-		if s.redundancy() || len(s.words) == 0 || s.status == "ns" {
+		if s.redundancy() || s.silent() {
 			continue
 		}
 		m := group.Member{ID: s.id, Name: s.name, State: strings.Join(append([]string{s.status}, s.words...), " ")}
