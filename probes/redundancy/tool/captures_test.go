@@ -140,8 +140,8 @@ func line(g group.Group) string {
 	return text
 }
 
-// Every output of a real tool is understood, but for what the captures do not
-// hold.
+// Every output of a real tool is understood, but for the levels of Areca's
+// volumes, because the captures hold no list of them.
 func TestCapturesAreUnderstood(t *testing.T) {
 	all, unknown := 0, 0
 	for tool, read := range readers(t) {
@@ -161,8 +161,12 @@ func TestCapturesAreUnderstood(t *testing.T) {
 			for _, g := range groups {
 				t.Logf("%s %s: %s", tool, n, line(g))
 				all++
-				if g.Err != nil {
-					unknown++
+				if g.Err == nil {
+					continue
+				}
+				unknown++
+				if g.Kind != group.Areca || !strings.Contains(g.Err.Error(), `the RAID level is "not listed"`) {
+					t.Errorf("%s %s: %s", tool, n, line(g))
 				}
 			}
 		}
