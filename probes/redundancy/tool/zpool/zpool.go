@@ -62,6 +62,7 @@ func (p *pool) group() group.Group {
 	case "ONLINE", "DEGRADED":
 	case "FAULTED", "OFFLINE", "REMOVED", "UNAVAIL", "SUSPENDED":
 		g.Failed = "the state of the pool is " + p.state
+		g.Tolerated = min(g.Tolerated, -1) // whatever its devices say
 	default:
 		g.Unclear(group.Word("the state of the pool", p.state))
 	}
