@@ -62,9 +62,50 @@ inspected, `+"`owner`"+` comes from the configuration and is absent when unset.
 	}
 	group("agent", "What the agent says about itself and its probes.", agentMetrics())
 	group("problems", "What is open, and how the evaluation fares.", monitor.Metrics())
-	const path = "../../docs/metrics.md"
+	generated(t, "../../docs/metrics.md", out.String())
+}
+
+// Who lets the root helper run wants to read all that it may do.
+func TestDocsCommands(t *testing.T) {
+	var out bytes.Buffer
+	fmt.Fprint(&out, `# Commands
+
+Generated from the source; `+"`make docs`"+` rewrites it. The agent runs these programs, those
+that are installed, and no others. `+"`{0}`"+` stands for an object, which must match the pattern
+beside it as a whole. There is no shell. What needs root is what
+`+"`hygiene_exporter helper`"+` runs for an agent that is not root, and all that it runs.
+`)
+	for _, spec := range all.Specs() {
+		if len(spec.Commands) == 0 {
+			continue
+		}
+		fmt.Fprintf(&out, "\n## %s\n\n| Command | Needs root | Objects | What is read |\n|---|---|---|---|\n", spec.Name)
+		for _, c := range spec.Commands {
+			root := "no"
+			if c.Privileged {
+				root = "yes"
+			}
+			var words, objects []string
+			for _, word := range c.Argv {
+				if strings.ContainsAny(word, " '") {
+					word = "'" + word + "'"
+				}
+				words = append(words, word)
+			}
+			for _, pattern := range c.Objects {
+				objects = append(objects, "`"+strings.ReplaceAll(pattern.String(), "|", `\|`)+"`")
+			}
+			fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", strings.ReplaceAll(strings.Join(words, " "), "|", `\|`), root, strings.Join(objects, " "), c.Help)
+		}
+	}
+	generated(t, "../../docs/commands.md", out.String())
+}
+
+// generated compares a generated page with its file, and with -update writes it.
+func generated(t *testing.T, path, text string) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -72,7 +113,7 @@ inspected, `+"`owner`"+` comes from the configuration and is absent when unset.
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(out.String(), string(got)); diff != "" {
+	if diff := cmp.Diff(text, string(got)); diff != "" {
 		t.Errorf("%s is not current; run make docs (-want +got):\n%s", path, diff)
 	}
 }
