@@ -29,7 +29,7 @@ type Options struct {
 	Dataset string `yaml:"dataset"`
 	// For tree, zfs and btrfs: pattern of the names that count; empty means all.
 	Snapshots string `yaml:"snapshots"`
-	// For command: absolute path of the program that reports the backup; see the reference.
+	// For command: absolute path of the program that reports the backup, in the form that docs/backups.md describes.
 	Command string `yaml:"command"`
 	// For repositories: where the repository is, as its tool writes it.
 	Repository string `yaml:"repository"`
