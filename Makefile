@@ -13,7 +13,7 @@ AREA    ?=
 export HYGIENE_TOOLS := $(abspath $(TOOLS))
 export HYGIENE_BIN   := $(abspath $(BINARY))
 
-.PHONY: all run demo build test test-live test-full bench fuzz lint docs package packages tools clean
+.PHONY: all run demo build test test-live test-full bench fuzz lint docs review package packages tools clean
 all: build
 
 run: build ## Build the agent and run it on its defaults, on this host.
@@ -69,6 +69,9 @@ lint: $(TOOLS)/golangci-lint
 docs: ## Rewrite the generated reference and the dashboards.
 	$(GO) test ./config ./cmd/... -run Docs -update
 	$(GO) run ./dashboards/generate
+
+review: ## A page for each dashboard in .build/review, with the values of healthy and degraded hosts.
+	$(GO) run ./dashboards/generate --review=$(BUILD)/review
 
 package: build $(TOOLS)/nfpm ## deb and rpm in .build.
 	for format in deb rpm; do VERSION=$(VERSION) GOARCH=$$($(GO) env GOARCH) $(TOOLS)/nfpm package -f packaging/nfpm.yaml -p $$format -t $(BUILD)/ || exit 1; done
