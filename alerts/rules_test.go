@@ -237,12 +237,12 @@ func cases() map[string]struct{ fires, silent string } {
 			silent: `hygiene_patch_pending{object="apt", class="security", state="not_entitled", owner="sre"} 0`,
 		},
 		"HygienePatchMetadataStale": {
-			fires:  `hygiene_patch_metadata_deadline_timestamp_seconds{object="apt/deb.debian.org/debian/bookworm", owner="sre"} now`,
-			silent: `hygiene_patch_metadata_deadline_timestamp_seconds{object="apt/deb.debian.org/debian/bookworm", owner="sre"} now+1s`,
+			fires:  `hygiene_patch_metadata_deadline_timestamp_seconds{object="apt/deb.example.org/debian/bookworm", owner="sre"} now`,
+			silent: `hygiene_patch_metadata_deadline_timestamp_seconds{object="apt/deb.example.org/debian/bookworm", owner="sre"} now+1s`,
 		},
 		"HygienePatchMetadataExpired": {
-			fires:  `hygiene_patch_metadata_valid_until_timestamp_seconds{object="apt/deb.debian.org/debian/bookworm", owner="sre"} now`,
-			silent: `hygiene_patch_metadata_valid_until_timestamp_seconds{object="apt/deb.debian.org/debian/bookworm", owner="sre"} now+1s`,
+			fires:  `hygiene_patch_metadata_valid_until_timestamp_seconds{object="apt/deb.example.org/debian/bookworm", owner="sre"} now`,
+			silent: `hygiene_patch_metadata_valid_until_timestamp_seconds{object="apt/deb.example.org/debian/bookworm", owner="sre"} now+1s`,
 		},
 		"HygienePatchRebootOverdue": {
 			fires:  `hygiene_patch_reboot_deadline_timestamp_seconds{object="host", owner="sre"} now`,

@@ -123,7 +123,7 @@ func TestLiveThisHostAsAptSeesIt(t *testing.T) {
 
 // The files in which apt keeps what it fetches have the names that it says.
 func TestLiveNamesOfStoredFilesAreThoseOfApt(t *testing.T) {
-	const text = `deb http://deb.debian.org/debian bookworm main contrib
+	const text = `deb http://deb.example.org/debian bookworm main contrib
 deb [arch=i386] https://a.example:8443/x/~y/z_z s-1 main
 deb http://user:p%40ss@b.example/ s/ignored main
 deb file:/srv/my_repo ./

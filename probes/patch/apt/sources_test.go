@@ -82,7 +82,7 @@ func TestSources(t *testing.T) {
 // The names are those that apt-get indextargets prints.
 func TestNamesOfStoredFiles(t *testing.T) {
 	for uri, want := range map[string]string{
-		"http://deb.debian.org/debian/dists/bookworm/InRelease":   "deb.debian.org_debian_dists_bookworm_InRelease",
+		"http://deb.example.org/debian/dists/bookworm/InRelease":   "deb.example.org_debian_dists_bookworm_InRelease",
 		"https://user:p%40ss@a.example:8443/x/dists/s/InRelease":  "a.example:8443_x_dists_s_InRelease",
 		"file:/srv/my_repo/./Packages":                            "_srv_my%5frepo_._Packages",
 		"file:///srv/repo/Packages":                               "_srv_repo_Packages",
@@ -108,7 +108,7 @@ func TestFilesAreFoundUnderTheirNamesOfThen(t *testing.T) {
 
 func TestObjectsOfSources(t *testing.T) {
 	for _, c := range []struct{ uri, suite, want string }{
-		{"http://deb.debian.org/debian/", "bookworm", "deb.debian.org/debian/bookworm"},
+		{"http://deb.example.org/debian/", "bookworm", "deb.example.org/debian/bookworm"},
 		{"https://user:secret@a.example:8443/x/", "s", "a.example:8443/x/s"},
 		{"file:///srv/repo/", "./", "srv/repo/."},
 		{"http://a/", "/", "a"},

@@ -59,7 +59,7 @@ type Change struct {
 // A Repository is a place that updates come from. Its object in metrics is
 // <manager>/<name>.
 type Repository struct {
-	Name       string    // stable, without credentials, such as "deb.debian.org/debian/bookworm"
+	Name       string    // stable, without credentials, such as "deb.example.org/debian/bookworm"
 	Refreshed  time.Time // last successful refresh, also one that found nothing new; zero if never or unknown
 	Traceless  bool      // whether a refresh may leave no trace, so that Refreshed is at best a guess and nothing is due
 	Published  time.Time // when the publisher made the metadata; zero if it does not say
