@@ -82,7 +82,7 @@ func TestSources(t *testing.T) {
 // The names are those that apt-get indextargets prints.
 func TestNamesOfStoredFiles(t *testing.T) {
 	for uri, want := range map[string]string{
-		"http://deb.example.org/debian/dists/bookworm/InRelease":   "deb.example.org_debian_dists_bookworm_InRelease",
+		"http://deb.example.org/debian/dists/bookworm/InRelease":  "deb.example.org_debian_dists_bookworm_InRelease",
 		"https://user:p%40ss@a.example:8443/x/dists/s/InRelease":  "a.example:8443_x_dists_s_InRelease",
 		"file:/srv/my_repo/./Packages":                            "_srv_my%5frepo_._Packages",
 		"file:///srv/repo/Packages":                               "_srv_repo_Packages",
