@@ -19,7 +19,7 @@ $(hygiene_exporter config example | sed -n '/^probes:/,$s/^  \([a-z]*\):.*/\1/p'
     timeout: 900ms
     repair: 1h
     expect: [$1]
-    tools: [{name: teamdctl, every: 1s}, {name: dmsetup, every: 1s}, {name: drbdsetup, every: 1s}]
+    tools: [{name: teamdctl, every: 1s}, {name: dmsetup, every: 1s}, {name: drbdsetup, every: 1s}, {name: storcli, every: 1s}]
 END
 }
 agent() { hygiene_exporter serve --config.file=/etc/agent/config.yml --state.dir=/run/state --log.level=error & agent=$!; }

@@ -13,7 +13,6 @@ attempt() {
 }
 
 config ""
-echo "    tools: [{name: dmsetup, every: 1s}]" >>/etc/agent/config.yml
 /sbin/ip link set lo up
 mkdir -p /etc/lvm /run/lock/lvm
 cat >/etc/lvm/lvm.conf <<END

@@ -1,6 +1,5 @@
 # A network team and replicated devices of DRBD, whose partners go.
 config ""
-echo "    tools: [{name: drbdsetup, every: 1s}, {name: teamdctl, every: 1s}]" >>/etc/agent/config.yml
 /sbin/ip link set lo up
 mount -t tmpfs -o size=100m t /mnt
 agent
