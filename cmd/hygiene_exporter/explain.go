@@ -174,7 +174,12 @@ func (l *look) explain(ctx context.Context, e *environment, result judged, objec
 			fmt.Fprintf(e.stdout, "\n%s %s: %s\n  %s\n  %s\n", strings.ToUpper(f.Severity), f.Check, f.Text.Summary, f.Description, f.Action)
 		}
 	}
-	return nil
+	for _, a := range result.Accepted {
+		if a.Object == object {
+			fmt.Fprintf(e.stdout, "\nACCEPTED %s: %s\n  %s\n", a.Check, a.Summary, a.why())
+		}
+	}
+	return e.explainTelling(ctx, entry.Spec.Name, object)
 }
 
 // factLine prints a sample as Prometheus would, but an instant as a date.

@@ -85,7 +85,14 @@ func newLookFrom(e *environment, chosen []string, stateDir string, full bool) (*
 type judged struct {
 	Snapshot *collector.Snapshot
 	Findings []found
+	Accepted []accepted // what would be a finding, if somebody had not taken the risk
 	Unknown  []unknown
+}
+
+// An accepted finding is no problem, because an override says so.
+type accepted struct {
+	ledger.Finding
+	policy.Decision
 }
 
 // A found is something that a rule says is wrong, in the severity and for the
@@ -124,6 +131,7 @@ func (l *look) run(ctx context.Context) (judged, error) {
 		s := policy.Subject{Probe: finding.Probe, Check: finding.Check, Object: finding.Object, Severity: finding.Severity, Owner: finding.Owner}
 		decision := l.monitor.Policy.Decide(s, evaluation.At)
 		if decision.Accepted {
+			result.Accepted = append(result.Accepted, accepted{finding, decision})
 			continue
 		}
 		key := finding.Key
