@@ -312,14 +312,6 @@ func TestNetwork(t *testing.T) {
 	out.save(t)
 }
 
-// What the kernel does not tell everybody: volumes of LVM and a mirror of DRBD,
-// through their tools.
-func TestVolumes(t *testing.T) {
-	modules := []string{"loop", "dm-mod", "dm-raid", "raid1", "raid456", "dm-mirror", "drbd"}
-	out := boot(t, "volumes.sh", modules, []string{"lvm", "drbdmeta", "drbdsetup", "/lib/drbd/drbdsetup-84"})
-	golden(t, "volumes.want", out.text())
-}
-
 // build returns the agent as a static program.
 func build(t *testing.T, dir string) string {
 	agent := filepath.Join(dir, "hygiene_exporter")
