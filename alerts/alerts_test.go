@@ -22,6 +22,7 @@ import (
 	"hygiene_exporter/collector"
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup"
+	"hygiene_exporter/probes/drill"
 	"hygiene_exporter/probes/patch"
 	"hygiene_exporter/probes/port"
 	"hygiene_exporter/probes/redundancy"
@@ -34,7 +35,7 @@ var now = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 func contract() []*probes.Metric {
 	slot := []string{"object", "slot", "owner"}
 	return append(
-		slices.Concat(collector.AgentMetrics(), backup.Spec().Metrics, patch.Spec().Metrics, redundancy.Spec().Metrics, port.Spec().Metrics),
+		slices.Concat(collector.AgentMetrics(), backup.Spec().Metrics, drill.Spec().Metrics, patch.Spec().Metrics, redundancy.Spec().Metrics, port.Spec().Metrics),
 		&probes.Metric{Name: "hygiene_certificate_not_before_timestamp_seconds", Labels: slot},
 		&probes.Metric{Name: "hygiene_certificate_not_after_timestamp_seconds", Labels: slot},
 		&probes.Metric{Name: "hygiene_certificate_renewal_overdue_timestamp_seconds", Labels: slot},

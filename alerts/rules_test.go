@@ -26,6 +26,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func cases() map[string]struct{ fires, silent string } {
 	all := redundancyCases()
 	maps.Copy(all, backupCases())
+	maps.Copy(all, drillCases())
 	maps.Copy(all, fileCases())
 	maps.Copy(all, map[string]struct{ fires, silent string }{
 		"HygieneCertificateExpired": {

@@ -137,7 +137,7 @@ func declared(t *testing.T) map[string]map[string][]string {
 }
 
 // awaited are metrics of the contract whose probes are being written.
-var awaited = regexp.MustCompile(`^hygiene_(port|backup|drill)_|^hygiene_certificate_served_outdated$|^hygiene_patch_(reboot|support|outdated)_`)
+var awaited = regexp.MustCompile(`^hygiene_(port|backup)_|^hygiene_certificate_served_outdated$|^hygiene_patch_(reboot|support|outdated)_`)
 
 // complain returns what is wrong with a label of a metric.
 func complain(metrics map[string]map[string][]string, metric, name, value string, exact bool) string {

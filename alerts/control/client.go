@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"hygiene_exporter/alerts/monitor"
+	"hygiene_exporter/probes/drill"
 )
 
 // A Client talks to the agent behind a socket.
@@ -44,6 +45,17 @@ func (c Client) Baseline(ctx context.Context) ([]Baseline, error) {
 // remembered from then on.
 func (c Client) Accept(ctx context.Context, request AcceptRequest) ([]Baseline, error) {
 	return call[[]Baseline](ctx, c, http.MethodPost, "/accept", request)
+}
+
+// Drills returns how all drills of the agent stand.
+func (c Client) Drills(ctx context.Context) ([]drill.Standing, error) {
+	return call[[]drill.Standing](ctx, c, http.MethodGet, "/drills", nil)
+}
+
+// RecordDrill keeps the evidence of a drill, and returns how the drill stands
+// then.
+func (c Client) RecordDrill(ctx context.Context, record drill.Record) (drill.Standing, error) {
+	return call[drill.Standing](ctx, c, http.MethodPost, "/drill", record)
 }
 
 // Test raises a test problem.

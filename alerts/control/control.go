@@ -21,6 +21,7 @@ import (
 	"hygiene_exporter/alerts/ledger"
 	"hygiene_exporter/alerts/monitor"
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/drill"
 )
 
 // A Service is what the door leads to.
@@ -33,6 +34,10 @@ type Service interface {
 	Baseline(ctx context.Context) ([]Baseline, error)
 	// Accept takes what is there of objects for what there should be.
 	Accept(ctx context.Context, probe string, objects []string) ([]Baseline, error)
+	// Drills returns how all drills stand.
+	Drills(ctx context.Context) ([]drill.Standing, error)
+	// RecordDrill keeps the evidence of a drill.
+	RecordDrill(ctx context.Context, record drill.Record, uid uint32) (drill.Standing, error)
 }
 
 // A Baseline is one object that a probe remembers.
@@ -125,6 +130,14 @@ func Serve(ctx context.Context, listener net.Listener, service Service, log *slo
 	handle(mux, "POST /accept", func(ctx context.Context, r AcceptRequest, uid uint32) ([]Baseline, error) {
 		log.Info("baseline accepted", "probe", r.Probe, "objects", r.Objects, "uid", uid)
 		return service.Accept(ctx, r.Probe, r.Objects)
+	})
+	mux.HandleFunc("GET /drills", func(w http.ResponseWriter, r *http.Request) {
+		all, err := service.Drills(r.Context())
+		reply(w, all, err)
+	})
+	handle(mux, "POST /drill", func(ctx context.Context, r drill.Record, uid uint32) (drill.Standing, error) {
+		log.Info("drill recorded", "drill", r.Drill, "how", r.How, "result", string(r.Result), "by", r.By, "uid", uid)
+		return service.RecordDrill(ctx, r, uid)
 	})
 	handle(mux, "POST /test", func(ctx context.Context, r TestRequest, uid uint32) (struct{}, error) {
 		log.Info("test problem", "object", r.Object, "severity", r.Severity, "owner", r.Owner, "uid", uid)

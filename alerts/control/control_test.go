@@ -17,6 +17,7 @@ import (
 	"hygiene_exporter/alerts/ledger"
 	"hygiene_exporter/alerts/monitor"
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/drill"
 )
 
 // service records what it is asked for.
@@ -51,6 +52,15 @@ func (s *service) Baseline(context.Context) ([]control.Baseline, error) {
 func (s *service) Accept(_ context.Context, probe string, objects []string) ([]control.Baseline, error) {
 	s.asked = append(s.asked, probe, objects)
 	return nil, nil
+}
+
+func (s *service) Drills(context.Context) ([]drill.Standing, error) {
+	return []drill.Standing{{Name: "failover", Kind: "attested"}}, nil
+}
+
+func (s *service) RecordDrill(_ context.Context, record drill.Record, uid uint32) (drill.Standing, error) {
+	s.asked = append(s.asked, record, uid)
+	return drill.Standing{Name: record.Drill}, nil
 }
 
 // serve serves a service on a socket and returns a client of it.
@@ -98,6 +108,12 @@ func TestChangesCarryTheUserWhomTheKernelNames(t *testing.T) {
 	if all, err := client.Baseline(t.Context()); err != nil || len(all) != 1 || all[0].Object != "mdraid/md0" || all[0].Expected != 2 {
 		t.Errorf("baseline: %+v, %v", all, err)
 	}
+	if all, err := client.Drills(t.Context()); err != nil || len(all) != 1 || all[0].Name != "failover" {
+		t.Errorf("drills: %+v, %v", all, err)
+	}
+	if s, err := client.RecordDrill(t.Context(), drill.Record{Drill: "failover", By: "kim"}); err != nil || s.Name != "failover" {
+		t.Errorf("record: %+v, %v", s, err)
+	}
 	want := []any{
 		"a/b/c", time.Hour,
 		ledger.Ack{By: "kim", Note: "on it", UID: uid},
@@ -105,6 +121,8 @@ func TestChangesCarryTheUserWhomTheKernelNames(t *testing.T) {
 		"x", "info", "web", time.Minute,
 		"redundancy",
 		[]string{"mdraid/md0"},
+		drill.Record{Drill: "failover", By: "kim"},
+		uid,
 	}
 	if diff := cmp.Diff(want, s.asked); diff != "" {
 		t.Errorf("the service was asked (-want +got):\n%s", diff)

@@ -31,6 +31,7 @@ func commands() []command {
 		&serveCommand{}, &checkCommand{}, &explainCommand{},
 		&portLearnCommand{}, &problemsCommand{}, &problemTestCommand{}, &ackCommand{}, &unackCommand{},
 		&baselineShowCommand{}, &baselineAcceptCommand{},
+		&drillListCommand{}, &drillRecordCommand{}, &drillRunCommand{},
 		&configCheckCommand{}, &configShowCommand{}, &configExampleCommand{},
 		&rulesCommand{}, &alertmanagerCommand{}, &alertmanagerCheckCommand{}, &alertmanagerExampleCommand{},
 		&simulateCommand{}, &dashboardsCommand{}, &helperCommand{},
@@ -56,7 +57,7 @@ func main() {
 
 // application declares all commands, and returns them by their full name.
 func application(e *environment) (*kingpin.Application, map[string]command) {
-	app := kingpin.New("hygiene_exporter", "Probes what rots silently on this host: certificates, redundancy, patches, ports, backups. Run on defaults without any file or flag.")
+	app := kingpin.New("hygiene_exporter", "Probes what rots silently on this host: certificates, redundancy, patches, ports, backups, drills. Run on defaults without any file or flag.")
 	app.Version(version.Print("hygiene_exporter"))
 	app.HelpFlag.Short('h')
 	app.UsageWriter(e.stdout)

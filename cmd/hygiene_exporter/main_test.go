@@ -297,7 +297,7 @@ groups:
 }
 
 func TestWithoutAnAgentTheCommandsSaySo(t *testing.T) {
-	for _, args := range [][]string{{"problems"}, {"ack", "x", "--for=1h"}, {"unack", "x"}, {"problem", "test"}, {"baseline", "show"}, {"baseline", "accept", "x"}} {
+	for _, args := range [][]string{{"problems"}, {"ack", "x", "--for=1h"}, {"unack", "x"}, {"problem", "test"}, {"baseline", "show"}, {"baseline", "accept", "x"}, {"drill", "list"}, {"drill", "record", "x", "--result=passed"}} {
 		got := execute(t, append(args, "--state.dir="+t.TempDir())...)
 		if got.Status != 3 || !strings.Contains(got.Stderr, "no agent is listening") {
 			t.Errorf("%q: %+v", args, got)

@@ -6,6 +6,7 @@ import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup"
 	"hygiene_exporter/probes/certificate"
+	"hygiene_exporter/probes/drill"
 	"hygiene_exporter/probes/patch"
 	"hygiene_exporter/probes/port"
 	"hygiene_exporter/probes/redundancy"
@@ -16,6 +17,7 @@ func Specs() []probes.Spec {
 	return []probes.Spec{
 		backup.Spec(),
 		certificate.Spec(),
+		drill.Spec(),
 		patch.Spec(),
 		redundancy.Spec(),
 		port.Spec(),

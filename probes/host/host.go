@@ -154,6 +154,12 @@ func ServeHelper(ctx context.Context, l net.Listener, specs []probes.Spec, log *
 	return command.Serve(ctx, l, specs, log)
 }
 
+// RunDirect runs a command line for a person on the command line, such as that
+// of a drill. See command.Direct.
+func RunDirect(ctx context.Context, argv []string) (probes.Output, error) {
+	return command.Direct(ctx, argv)
+}
+
 // idText matches what machine-id(5) allows. A host that has not booted for the
 // first time says "uninitialized".
 var idText = regexp.MustCompile(`^[0-9a-f]{32}$`)
