@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,4 +138,55 @@ func TestADrillIsRunByRootAlone(t *testing.T) {
 	if n := strings.Count(got.Stdout, "\n"); n != 3 || strings.Contains(got.Stdout, "switched") || !strings.Contains(got.Stdout, `"recovered":false`) {
 		t.Errorf("%d records: %+v", n, got)
 	}
+}
+
+// What one probe sees counts for a drill of another, through the events of the
+// agent: a bond whose active member changes, and a backup that is restored.
+func TestAFailoverAndATestRestoreCountForDrills(t *testing.T) {
+	h := newTestHost(t)
+	state := t.TempDir()
+	bond, member := "/sys/class/net/bond0/bonding/", "/sys/class/net/eth%d/bonding_slave/"
+	for path, text := range map[string]string{
+		bond + "slaves": "eth0 eth1", bond + "mode": "active-backup 1", bond + "miimon": "100",
+		bond + "mii_status": "up", bond + "active_slave": "eth0",
+	} {
+		h.write(path, []byte(text+"\n"))
+	}
+	for i := range 2 {
+		of := fmt.Sprintf(member, i)
+		h.write(of+"mii_status", []byte("up\n"))
+		h.write(of+"perm_hwaddr", fmt.Appendf(nil, "02:00:00:00:00:0%d\n", i))
+		h.write(of+"link_failure_count", []byte("0\n"))
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	w.Write([]byte("content"))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.write("/backups/db.gz", packed.Bytes())
+	agent := serve(t, "--path.rootfs="+h.root, "--state.dir="+state, "--config.file="+h.config(
+		"probes: {redundancy: {interval: 1s, timeout: 500ms}, drill: {interval: 1s, timeout: 500ms, drills: ["+
+			"{name: bond, kind: observed, object: 'bond/*'}, {name: restore, kind: restore, object: db, objective: 1h}]}, "+
+			"backup: {interval: 1s, timeout: 500ms, jobs: [{name: db, kind: files, paths: ['/backups/*.gz'], settle: 1ms, rpo: 1d, verify: {restored: 1h}}]}}"))
+	passed := func(name string) func() bool {
+		return func() bool {
+			line := execute(t, "drill", "list", "--state.dir="+state, "--output=evidence").Stdout
+			for l := range strings.SplitSeq(line, "\n") {
+				if strings.Contains(l, `"drill":"`+name+`"`) && strings.Contains(l, `"how":"observed","result":"passed"`) {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	agent.eventually(t, "the bond is known", func() bool {
+		return strings.Contains(execute(t, "baseline", "show", "--state.dir="+state).Stdout, "bond/bond0")
+	})
+	if passed("bond")() {
+		t.Error("a failover that did not happen counts")
+	}
+	h.write(bond+"active_slave", []byte("eth1\n"))
+	agent.eventually(t, "the failover counts", passed("bond"))
+	agent.eventually(t, "the test restore counts", passed("restore"))
 }

@@ -44,11 +44,14 @@ func backups() Board {
 				[]Column{
 					label("instance", "Host"), label("object", "Drill"), label("owner", "Owner"), value(0, "Last success", fromNow),
 					value(1, "Deadline", fromNow), value(2, "Took", seconds), value(3, "May take", seconds),
+					value(4, "Last one passed", none, Word{0, "no", bad}, Word{1, "yes", good}), value(5, "Recovered", none, Word{0, "no", bad}, Word{1, "yes", good}),
 				},
 				milliseconds(owned("hygiene_drill_last_success_timestamp_seconds")),
 				"sort("+milliseconds(owned("hygiene_drill_deadline_timestamp_seconds"))+")",
 				owned("hygiene_drill_last_duration_seconds"),
 				owned("hygiene_drill_objective_seconds"),
+				"max without (result) ("+owned("hygiene_drill_last_result", `result="passed"`)+")",
+				owned("hygiene_drill_recovered"),
 			),
 		},
 	}

@@ -113,6 +113,7 @@ func views() map[string]view {
 				{title: "Due", metric: "deadline_timestamp_seconds", format: asInstant},
 				{title: "Last success", metric: "last_success_timestamp_seconds", format: asInstant},
 				{title: "Last attempt", metric: "last_attempt_timestamp_seconds", format: asInstant},
+				{title: "It failed", metric: "last_result", where: map[string]string{"result": "failed"}, format: asFlag},
 				{title: "Took", metric: "last_duration_seconds", format: asSpan},
 				{title: "May take", metric: "objective_seconds", format: asSpan},
 				{title: "Recovered", metric: "recovered", format: asFlag},

@@ -63,7 +63,7 @@ func (r *Record) validate(now time.Time) error {
 	if r.By == "" {
 		errs = append(errs, errors.New("who says so is missing"))
 	}
-	if r.At.IsZero() || r.At.After(now.Add(time.Minute)) {
+	if r.At.IsZero() || r.At.After(now.Add(tolerance)) {
 		errs = append(errs, fmt.Errorf("the drill cannot have been at %s", r.At.Format(time.RFC3339)))
 	}
 	if r.Seconds < 0 {
@@ -112,10 +112,14 @@ func (f *file) add(r Record) {
 	f.Records = f.Records[max(0, len(f.Records)-maxRecords):]
 }
 
+// tolerance is how far the clocks of two hosts may be apart.
+const tolerance = time.Minute
+
 // last returns the newest record of which something holds; nil if there is none.
-func (f *file) last(holds func(r *Record) bool) *Record {
+// One in the future, of a clock that was wrong, is not believed until then.
+func (f *file) last(now time.Time, holds func(r *Record) bool) *Record {
 	for i := len(f.Records) - 1; i >= 0; i-- {
-		if holds(&f.Records[i]) {
+		if !f.Records[i].At.After(now.Add(tolerance)) && holds(&f.Records[i]) {
 			return &f.Records[i]
 		}
 	}
@@ -144,36 +148,36 @@ type Standing struct {
 }
 
 // standing sums up what is known.
-func standing(d *Drill, f *file) Standing {
+func standing(d *Drill, f *file, now time.Time) Standing {
 	s := Standing{
 		Name: d.Name, Kind: d.Kind, Owner: d.Owner, Configured: f.First,
 		Objective: time.Duration(d.Objective).Seconds(), Records: slices.Clone(f.Records),
 	}
 	from := f.First
-	if r := f.last(passed); r != nil {
+	if r := f.last(now, passed); r != nil {
 		s.Success, from = r.At, r.At
 	}
 	s.Deadline = from.Add(time.Duration(d.Interval))
-	if r := f.last(timed); r != nil {
+	if r := f.last(now, timed); r != nil {
 		s.Seconds = r.Seconds
 	}
-	if r := f.last(looked); r != nil {
+	if r := f.last(now, looked); r != nil {
 		s.Recovered = r.Recovered
 	}
 	return s
 }
 
 // facts adds the facts of a drill to a result.
-func (f *file) facts(r *probes.Result, d *Drill) {
-	s := standing(d, f)
+func (f *file) facts(r *probes.Result, d *Drill, now time.Time) {
+	s := standing(d, f, now)
 	labels := []string{d.Name, d.Owner}
 	r.AddTime(deadline, s.Deadline, labels...)
 	r.Add(interval, time.Duration(d.Interval).Seconds(), labels...)
 	r.AddTime(lastSuccess, s.Success, labels...)
-	if last := f.last(anything); last != nil {
+	if last := f.last(now, anything); last != nil {
 		r.AddTime(lastAttempt, last.At, labels...)
 	}
-	last := f.last(proved)
+	last := f.last(now, proved)
 	for _, result := range []Result{Passed, Failed} {
 		r.Add(lastResult, truth(last != nil && last.Result == result), d.Name, string(result), d.Owner)
 	}

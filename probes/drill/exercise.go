@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"hygiene_exporter/probes"
@@ -111,4 +112,5 @@ func (e *Exercise) check(ctx context.Context) string {
 	return ""
 }
 
-func cut(text string) string { return text[:min(len(text), 300)] }
+// cut bounds what evidence tells of a cause.
+func cut(text string) string { return strings.ToValidUTF8(text[:min(len(text), 300)], "") }

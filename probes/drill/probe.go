@@ -54,7 +54,7 @@ func (p *Probe) Run(ctx context.Context) (probes.Result, error) {
 		d := &p.config.Drills[i]
 		f := p.files[d.Name]
 		p.observe(d, f, now)
-		f.facts(&r, d)
+		f.facts(&r, d, now)
 	}
 	for _, name := range p.retire(now) {
 		r.Gone(name)
@@ -149,11 +149,10 @@ func (p *Probe) observe(d *Drill, f *file, now time.Time) {
 
 // witnessed makes a record of what another probe saw, if it counts.
 func witnessed(d *Drill, event probes.Event) (r Record, counts bool) {
-	r = Record{Drill: d.Name, At: event.At.UTC(), How: ByProbe, Result: Passed, Detail: maps.Clone(event.Detail)}
-	if r.Detail == nil {
-		r.Detail = map[string]string{}
+	r = Record{Drill: d.Name, At: event.At.UTC(), How: ByProbe, Result: Passed, Detail: map[string]string{"object": event.Object}}
+	for key, value := range event.Detail {
+		r.Detail[key] = cut(value)
 	}
-	r.Detail["object"] = event.Object
 	if d.Kind == observed {
 		return r, true
 	}
@@ -180,14 +179,15 @@ func (p *Probe) Standings() ([]Standing, error) {
 	if err := p.load(); err != nil {
 		return nil, err
 	}
+	now := p.now().UTC()
 	var all []Standing
 	for i := range p.config.Drills {
 		d := &p.config.Drills[i]
-		all = append(all, standing(d, p.files[d.Name]))
+		all = append(all, standing(d, p.files[d.Name], now))
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.files)) {
 		if _, configured := p.config.Drill(name); !configured {
-			s := standing(&Drill{Name: name}, p.files[name])
+			s := standing(&Drill{Name: name}, p.files[name], now)
 			s.Removed, s.Deadline = true, time.Time{}
 			all = append(all, s)
 		}
@@ -220,7 +220,7 @@ func (p *Probe) Record(r Record, uid uint32) (Standing, error) {
 	r.UID, r.Recorded, r.At, r.Count = &uid, now, r.At.UTC(), 0
 	f := p.files[d.Name]
 	f.add(r)
-	s := standing(&d, f)
+	s := standing(&d, f, now)
 	if err := p.host.State.Save(version, p.files); err != nil {
 		return s, fmt.Errorf("recorded, and not saved: %w", err)
 	}

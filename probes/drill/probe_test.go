@@ -140,6 +140,10 @@ func TestADrillIsDueFromWhenItIsConfiguredAndThenFromItsLastSuccess(t *testing.T
 	r.day(7)
 	r.record(func(rec *Record) { rec.At = r.now.Add(-5 * 24 * time.Hour) })
 	r.expect("an older success that is told later changes nothing", passed...)
+	r.day(100)
+	r.record(func(*Record) {})
+	r.day(7)
+	r.expect("a success by a clock that was wrong is not believed", passed...)
 }
 
 func TestARemovedDrillIsGoneAndItsEvidenceIsKept(t *testing.T) {
