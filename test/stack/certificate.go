@@ -31,7 +31,7 @@ func AgentConfig(dir string, tiers []time.Duration) string {
 		ladder = append(ladder, fmt.Sprintf("%dms", tier.Milliseconds()))
 	}
 	return fmt.Sprintf(`owner: sre
-alerts: {evaluation_interval: 1s, close_after: 2s}
+alerts: {evaluation_interval: 1s, close_after: 2s, disable: [HygieneCertificateSelfSigned, HygieneCertificateOlderDuplicate]}
 escalation:
   startup_grace: 0s
   policies:
@@ -43,6 +43,11 @@ probes:
     timeout: 900ms
     max_age: 1s
     sources: [{name: stack, paths: [%[2]q]}]
+  redundancy: {enabled: false}
+  patch: {enabled: false}
+  port: {enabled: false}
+  backup: {enabled: false}
+  drill: {enabled: false}
 `, strings.Join(ladder, ", "), dir)
 }
 

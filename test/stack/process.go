@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -149,12 +150,19 @@ func (p *Process) Restart(ctx context.Context) error {
 	return p.Start(ctx)
 }
 
-// freeAddress returns an address on which nobody listens at this moment.
+// freeAddress returns an address on which nobody listens. Its port is below those
+// that the kernel gives to connections: nobody takes it while its program is
+// being started again.
 func freeAddress(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var errs []error
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err == nil {
+			listener.Close()
+			return address, nil
+		}
+		errs = append(errs, err)
 	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
+	return "", errors.Join(errs...)
 }
