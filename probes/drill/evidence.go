@@ -29,20 +29,21 @@ const (
 // A Record is the evidence of one drill, for auditors. It holds no output of
 // programs and no arguments, where a secret could be.
 type Record struct {
-	Drill     string            `json:"drill"`
-	At        time.Time         `json:"at"`                  // when it began
-	How       string            `json:"how"`                 // attested, observed or run
-	Result    Result            `json:"result"`              //
-	Seconds   float64           `json:"seconds,omitempty"`   // until everything worked again; 0: not timed
-	Recovered *bool             `json:"recovered,omitempty"` // whether everything works again; nil: nobody looked
-	By        string            `json:"by,omitempty"`        // who says so
-	UID       *uint32           `json:"uid,omitempty"`       // the user of the one who recorded it, by the kernel
-	Recorded  time.Time         `json:"recorded"`            //
-	Note      string            `json:"note,omitempty"`
-	File      string            `json:"file,omitempty"`        // name of a file of evidence, which is kept elsewhere
-	SHA256    string            `json:"file_sha256,omitempty"` // of its content
-	Detail    map[string]string `json:"detail,omitempty"`      // what a probe or a command tells
-	Count     int               `json:"count,omitempty"`       // of what was seen on the day of which this is the last; 0: this one
+	Drill      string            `json:"drill"`
+	At         time.Time         `json:"at"`                  // when it began
+	How        string            `json:"how"`                 // attested, observed or run
+	Result     Result            `json:"result"`              //
+	Seconds    float64           `json:"seconds,omitempty"`   // until everything worked again; 0: not timed
+	Recovered  *bool             `json:"recovered,omitempty"` // whether everything works again; nil: nobody looked
+	By         string            `json:"by,omitempty"`        // who says so
+	UID        *uint32           `json:"uid,omitempty"`       // the user of the one who recorded it, by the kernel
+	Recorded   time.Time         `json:"recorded"`            //
+	Note       string            `json:"note,omitempty"`
+	File       string            `json:"file,omitempty"`        // name of a file of evidence, which is kept elsewhere
+	SHA256     string            `json:"file_sha256,omitempty"` // of its content
+	Detail     map[string]string `json:"detail,omitempty"`      // what a probe or a command tells
+	Unfinished bool              `json:"unfinished,omitempty"`  // it was begun, and its end is not recorded
+	Count      int               `json:"count,omitempty"`       // of what was seen on the day of which this is the last; 0: this one
 }
 
 // The bounds of a record.
@@ -65,6 +66,9 @@ func (r *Record) validate(now time.Time) error {
 	}
 	if r.At.IsZero() || r.At.After(now.Add(tolerance)) {
 		errs = append(errs, fmt.Errorf("the drill cannot have been at %s", r.At.Format(time.RFC3339)))
+	}
+	if r.Unfinished && (r.How != ByCommand || r.Result != Aborted) {
+		errs = append(errs, errors.New("only a run that proves nothing yet is unfinished"))
 	}
 	if r.Seconds < 0 {
 		errs = append(errs, errors.New("a duration cannot be below 0"))
@@ -95,7 +99,7 @@ func (f *file) add(r Record) {
 		case old.How != r.How:
 			return false
 		case r.How == ByCommand:
-			return old.Result == Aborted && old.At.Equal(r.At)
+			return old.Unfinished && old.At.Equal(r.At)
 		case r.How == ByProbe:
 			return old.Result == r.Result && old.At.UTC().Format(time.DateOnly) == r.At.UTC().Format(time.DateOnly)
 		}

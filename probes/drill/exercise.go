@@ -41,7 +41,7 @@ func (e *Exercise) Do(ctx context.Context) (Record, error) {
 	start := e.Now().UTC()
 	r := Record{
 		Drill: e.Drill.Name, At: start, How: ByCommand, Result: Aborted,
-		Detail: map[string]string{"program": run.Command[0], "why": "begun, and its end was not recorded"},
+		Unfinished: true, Detail: map[string]string{"program": run.Command[0]},
 	}
 	if err := e.Begun(r); err != nil {
 		return Record{}, fmt.Errorf("not begun: %w", err)
@@ -50,7 +50,7 @@ func (e *Exercise) Do(ctx context.Context) (Record, error) {
 	limited, cancel := context.WithTimeout(ctx, time.Duration(run.Timeout))
 	out, err := e.Run(limited, run.Command)
 	cancel()
-	r.Detail = map[string]string{"program": run.Command[0]}
+	r.Unfinished, r.Detail = false, map[string]string{"program": run.Command[0]}
 	sum := sha256.Sum256(append(append([]byte{}, out.Stdout...), out.Stderr...))
 	r.Detail["output_sha256"] = hex.EncodeToString(sum[:])
 	switch {

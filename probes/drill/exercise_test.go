@@ -65,7 +65,7 @@ func TestWhatComesOfAnExercise(t *testing.T) {
 					return probes.Output{ExitCode: c.command, Stdout: []byte("a password")}, c.err
 				},
 				Begun: func(r Record) error {
-					if ran || r.Result != Aborted {
+					if ran || r.Result != Aborted || !r.Unfinished {
 						t.Errorf("the start is recorded too late, or as %s", r.Result)
 					}
 					return c.begun
@@ -87,6 +87,9 @@ func TestWhatComesOfAnExercise(t *testing.T) {
 			got := strings.TrimSpace(fmt.Sprintf("%s %s %g %s", r.Result, works, r.Seconds, r.Detail["why"]))
 			if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+			if r.Unfinished {
+				t.Error("the end is unfinished")
 			}
 			if text := fmt.Sprintf("%+v", r); strings.Contains(text, "secret") || strings.Contains(text, "password") {
 				t.Errorf("the evidence tells secrets: %s", text)

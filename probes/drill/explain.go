@@ -72,6 +72,9 @@ func (s *Standing) text(now time.Time) string {
 // Text is a record in one line, for a person.
 func (r *Record) Text() string {
 	parts := []string{fmt.Sprintf("%s %s %s", stamp(r.At), r.How, r.Result)}
+	if r.Unfinished {
+		parts = append(parts, "begun, and its end is not recorded")
+	}
 	if r.Count > 1 {
 		parts = append(parts, fmt.Sprintf("the last of %d on that day", r.Count))
 	}

@@ -195,6 +195,20 @@ func (p *Probe) Standings() ([]Standing, error) {
 	return all, nil
 }
 
+// running returns the drill that is being run; nil when none is. One whose end
+// was not recorded is believed to run for as long as it may.
+func (p *Probe) running(now time.Time) *Record {
+	for i := range p.config.Drills {
+		d := &p.config.Drills[i]
+		last := p.files[d.Name].last(now, func(r *Record) bool { return r.How == ByCommand })
+		longest := time.Duration(d.Run.Timeout+d.Run.RecoverWithin) + checkTimeout + tolerance
+		if last != nil && last.Unfinished && now.Sub(last.At) < longest {
+			return last
+		}
+	}
+	return nil
+}
+
 // Record keeps the evidence of a drill that a person attests or has run, and
 // returns how the drill stands then. Who records it must be known; only root
 // can have run one.
@@ -216,6 +230,9 @@ func (p *Probe) Record(r Record, uid uint32) (Standing, error) {
 	}
 	if err := r.validate(now); err != nil {
 		return Standing{}, fmt.Errorf("%s: %w", d.Name, err)
+	}
+	if other := p.running(now); r.Unfinished && other != nil {
+		return Standing{}, fmt.Errorf("%s is being run by %s since %s, and there is one drill at a time", other.Drill, other.By, stamp(other.At))
 	}
 	r.UID, r.Recorded, r.At, r.Count = &uid, now, r.At.UTC(), 0
 	f := p.files[d.Name]

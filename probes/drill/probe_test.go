@@ -225,6 +225,7 @@ func TestWhatCannotBeIsNotRecorded(t *testing.T) {
 		"cannot be below 0":      func(rec *Record) { rec.Seconds = -1 },
 		"the text is too long":   func(rec *Record) { rec.Note = strings.Repeat("x", 2000) },
 		"and is not run":         func(rec *Record) { rec.How = ByCommand },
+		"only a run that":        func(rec *Record) { rec.Unfinished = true },
 		"only root runs drills":  func(rec *Record) { rec.Drill, rec.How = "script", ByCommand },
 	} {
 		rec := Record{Drill: "ups", At: r.now, How: ByPerson, Result: Passed, By: "kim"}
@@ -265,6 +266,36 @@ func TestWhatIsWrongWithTheSectionIsSaidWithItsPlace(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestThereIsOneDrillAtATime(t *testing.T) {
+	r := newRig(t, `
+- {name: one, kind: command, run: {command: [/bin/true], timeout: 1h}}
+- {name: two, kind: command, run: {command: [/bin/true]}}`)
+	begin := func(name string) (Record, error) {
+		rec := Record{Drill: name, At: r.now, How: ByCommand, Result: Aborted, By: "kim", Unfinished: true}
+		_, err := r.probe.Record(rec, 0)
+		return rec, err
+	}
+	first, err := begin("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.now = r.now.Add(time.Minute)
+	if _, err := begin("two"); err == nil || !strings.Contains(err.Error(), "one is being run by kim") {
+		t.Errorf("a second one: %v", err)
+	}
+	first.Unfinished, first.Result = false, Passed
+	if s, err := r.probe.Record(first, 0); err != nil || len(s.Records) != 1 || s.Records[0].Result != Passed {
+		t.Errorf("the end of the first: %+v, %v", s, err)
+	}
+	if _, err := begin("two"); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	r.now = r.now.Add(time.Hour)
+	if _, err := begin("one"); err != nil {
+		t.Errorf("after one that never told its end: %v", err)
 	}
 }
 
