@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -68,6 +69,11 @@ func (c *drillRunCommand) run(ctx context.Context, e *environment) error {
 		Say:   func(format string, args ...any) { fmt.Fprintf(e.stdout, format+"\n", args...) },
 		Now:   time.Now, Pause: time.Sleep,
 	}
+	// A drill of the network may cost the person the terminal. It goes on to its
+	// end, and its evidence is recorded, all the same.
+	lost := make(chan os.Signal, 1)
+	signal.Notify(lost, syscall.SIGHUP, syscall.SIGPIPE)
+	defer signal.Stop(lost)
 	r, err := exercise.Do(ctx)
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ type environment struct {
 func (e *environment) declare(app *kingpin.Application) {
 	app.Flag("config.file", "Configuration file. Without one, everything that can be discovered is probed.").StringVar(&e.configFile)
 	app.Flag("state.dir", "Directory of what must survive a restart: open problems, acknowledgements, what probes remember. Default: /var/lib/hygiene_exporter where it can be written, else a directory of the user.").StringVar(&e.stateDirFlag)
-	app.Flag("control.socket", "Socket for the commands problems, ack and unack. Default: control.sock in the state directory.").StringVar(&e.controlSocket)
+	app.Flag("control.socket", "Socket for the commands that speak to the running agent: problems, ack, unack, baseline and drill. Default: control.sock in the state directory.").StringVar(&e.controlSocket)
 	app.Flag("path.rootfs", "Where the root of the host is mounted.").Default("/").StringVar(&e.rootfs)
 	app.Flag("path.procfs", "Where procfs of the host is mounted. Default: proc below the root.").StringVar(&e.procfs)
 	app.Flag("path.sysfs", "Where sysfs of the host is mounted. Default: sys below the root.").StringVar(&e.sysfs)
