@@ -7,6 +7,7 @@ import (
 	"hygiene_exporter/probes/backup/command"
 	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
+	"hygiene_exporter/probes/backup/restic"
 	"hygiene_exporter/probes/backup/snapshot"
 	"hygiene_exporter/probes/backup/tree"
 )
@@ -19,6 +20,7 @@ func kinds() []job.Kind {
 		tree.Kind(),
 		snapshot.ZFS(),
 		snapshot.Btrfs(),
+		restic.Kind(),
 		command.Kind(),
 	}
 }

@@ -27,13 +27,13 @@ type Options struct {
 	Settle probes.Duration `yaml:"settle"`
 	// For tree: the directory of the trees. For zfs and btrfs: the data set or the subvolume. For command: what the program is told to report on; empty means default.
 	Dataset string `yaml:"dataset"`
-	// For tree, zfs and btrfs: pattern of the names that count; empty means all.
+	// For tree, zfs and btrfs: pattern of the names that count. For restic: pattern that the host, a tag or a path of a snapshot matches. Empty means all.
 	Snapshots string `yaml:"snapshots"`
 	// For command: absolute path of the program that reports the backup, in the form that docs/backups.md describes.
 	Command string `yaml:"command"`
-	// For repositories: where the repository is, as its tool writes it.
+	// For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. What the environment must hold for it, a wrapper under commands sets.
 	Repository string `yaml:"repository"`
-	// For repositories: file that holds the password.
+	// For restic: file that holds the password, which the agent must be able to read.
 	PasswordFile string `yaml:"password_file"`
 }
 

@@ -245,7 +245,7 @@ func (w *Writer) compare(ctx context.Context, local string, e Entry, sum []byte,
 		if err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		if !info.ModTime().Truncate(time.Second).Equal(e.Modified.Truncate(time.Second)) {
+		if !sameSecond(info.ModTime(), e.Modified) {
 			return nil // it has changed since, or nobody knows
 		}
 		file, err := w.files.Open(name)
@@ -264,6 +264,13 @@ func (w *Writer) compare(ctx context.Context, local string, e Entry, sum []byte,
 		return nil
 	}
 	return nil
+}
+
+// sameSecond compares the time of a file with what an archive tells of it: some
+// producers cut the fraction off, and others round it.
+func sameSecond(file, told time.Time) bool {
+	told = told.Truncate(time.Second)
+	return file.Truncate(time.Second).Equal(told) || file.Round(time.Second).Equal(told)
 }
 
 // sources are where a restored file may have come from: an archive may name it

@@ -1,0 +1,262 @@
+// Package restic is the kind of backup that is a repository of restic.
+//
+// restic is only ever asked with --no-lock, so that a backup can begin at any
+// time; what such a check finds wrong counts only if nobody wrote meanwhile. A
+// repository on a file system is read without restic: each of its files is named
+// by the SHA-256 of its content, which needs neither the password nor a lock, and
+// names the file that is damaged.
+package restic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/job"
+)
+
+// Kind describes the kind.
+func Kind() job.Kind {
+	return job.Kind{
+		Name:     "restic",
+		Summary:  "A repository of restic, on a file system or behind a server; proven with restic 0.14.",
+		Keys:     []string{"repository", "password_file", "snapshots"},
+		Needs:    []string{"repository", "password_file"},
+		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Asserted},
+		Commands: commands(),
+		Check:    validate,
+		Open: func(host probes.Host, o job.Options) job.Copy {
+			return &repository{host: host, options: o, local: local(o.Repository)}
+		},
+	}
+}
+
+// commands lists what restic is asked. None takes a lock, keeps a cache, or
+// writes to the repository.
+func commands() []probes.Command {
+	place := []*regexp.Regexp{regexp.MustCompile(`[A-Za-z0-9/.][^\x00\n]*`), regexp.MustCompile(`/[^\x00\n]*`)}
+	id := regexp.MustCompile(`[0-9a-f]{8,64}`)
+	command := func(name, help string, object *regexp.Regexp, args ...string) probes.Command {
+		objects := slices.Clone(place)
+		if object != nil {
+			objects = append(objects, object)
+		}
+		argv := append([]string{"restic", "--repo", "{0}", "--password-file", "{1}", "--no-lock", "--no-cache"}, args...)
+		return probes.Command{Entry: name, Argv: argv, Objects: objects, Help: help}
+	}
+	return []probes.Command{
+		{Entry: "restic-version", Argv: []string{"restic", "version"}, Help: "The version of restic."},
+		command("restic-snapshots", "The snapshots of a repository of restic.", nil, "--json", "snapshots"),
+		command("restic-locks", "Who holds a lock.", nil, "--quiet", "list", "locks"),
+		command("restic-lock", "Whose a lock is, and since when.", id, "cat", "lock", "{2}"),
+		command("restic-ls", "What a snapshot holds, which a test restore is compared with.", id, "--json", "ls", "{2}"),
+		command("restic-check", "Whether the index, the packs and the trees fit together.", nil, "check"),
+		command("restic-check-subset", "The same, and a share of the packs is read, for a repository behind a server.", regexp.MustCompile(`[0-9]{1,3}/[0-9]{1,3}`), "check", "--read-data-subset={2}"),
+		command("restic-dump", "The content of a snapshot as an archive, for a test restore.", id, "--quiet", "dump", "--archive", "tar", "{2}", "/"),
+	}
+}
+
+func validate(o job.Options) error {
+	var errs []error
+	if o.PasswordFile != "" && !filepath.IsAbs(o.PasswordFile) {
+		errs = append(errs, probes.At("password_file", fmt.Errorf("%.80q is not an absolute path", o.PasswordFile)))
+	}
+	if !doublestar.ValidatePattern(o.Snapshots) {
+		errs = append(errs, probes.At("snapshots", fmt.Errorf("%.80q is not a valid pattern", o.Snapshots)))
+	}
+	scheme, rest, server := strings.Cut(o.Repository, ":")
+	switch {
+	case o.Repository == "":
+	case path.IsAbs(o.Repository):
+	case !server || scheme == "local":
+		errs = append(errs, probes.At("repository", fmt.Errorf("%.80q is neither an absolute path nor a place like sftp:user@host:/path", o.Repository)))
+	case secret(rest):
+		// The place would be seen by everyone who may list processes.
+		errs = append(errs, probes.At("repository", errors.New("holds a password; let a wrapper under commands set it in the environment of restic")))
+	}
+	return errors.Join(errs...)
+}
+
+func secret(text string) bool {
+	place, err := url.Parse(text)
+	if err != nil || place.User == nil {
+		return false
+	}
+	_, set := place.User.Password()
+	return set
+}
+
+// local returns the directory of a repository on a file system; empty: it is
+// behind a server.
+func local(place string) string {
+	if path.IsAbs(place) {
+		return path.Clean(place)
+	}
+	return ""
+}
+
+// A repository is one copy. Its fields behind mu are shared by Look and Check.
+type repository struct {
+	host    probes.Host
+	options job.Options
+	local   string
+
+	mu     sync.Mutex
+	tool   job.Tool
+	shards map[string]shard // of the packs, by directory
+}
+
+// run asks restic about the repository.
+func (r *repository) run(ctx context.Context, entry string, objects ...string) (probes.Output, error) {
+	out, err := r.host.Commands.Run(ctx, entry, slices.Concat([]string{r.options.Repository, r.options.PasswordFile}, objects)...)
+	if probes.ReasonOf(err) == probes.NotFound {
+		err = probes.Because(probes.Unsupported, errors.New("restic is not installed"))
+	}
+	return out, err
+}
+
+// judge returns restic with its version.
+func (r *repository) judge(ctx context.Context) job.Tool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tool.Version == "" {
+		r.tool.Name = "restic"
+		if out, err := r.host.Commands.Run(ctx, "restic-version"); err == nil {
+			r.tool.Version = version.FindString(string(out.Stdout))
+		}
+	}
+	return r.tool
+}
+
+var version = regexp.MustCompile(`[0-9]+(\.[0-9]+)+`)
+
+// Look lists the snapshots and the packs.
+func (r *repository) Look(ctx context.Context) (job.Sight, error) {
+	sight := job.Sight{Encrypted: "yes", Media: media(r.options.Repository)}
+	if err := r.see(ctx, &sight); err != nil {
+		return sight, err
+	}
+	points, err := r.snapshots(ctx)
+	if err != nil && len(points) == 0 {
+		return sight, err
+	}
+	sight.Points = points
+	sight.Tools = []job.Tool{r.judge(ctx)}
+	busy, notes, locked := r.locks(ctx)
+	sight.Busy, sight.Notes = busy, notes
+	return sight, errors.Join(err, locked)
+}
+
+// media is what a repository lies on.
+func media(place string) string {
+	scheme, _, server := strings.Cut(place, ":")
+	switch {
+	case path.IsAbs(place) || !server:
+		return "disk"
+	case slices.Contains([]string{"s3", "b2", "azure", "gs", "swift"}, scheme):
+		return "object_storage"
+	}
+	return "server"
+}
+
+// snapshots lists the snapshots that count, newest first. With an error there may
+// be some: those beside one that is damaged.
+func (r *repository) snapshots(ctx context.Context) ([]job.Point, error) {
+	out, err := r.run(ctx, "restic-snapshots")
+	if err == nil {
+		err = failed(out)
+	}
+	if err != nil {
+		return nil, err
+	}
+	points, err := parseSnapshots(out.Stdout, r.options.Snapshots)
+	if err != nil {
+		return nil, err
+	}
+	// restic before 0.17 says so, leaves the snapshot out, and ends with 0.
+	return points, complaint(string(out.Stderr))
+}
+
+// Check does a task.
+func (r *repository) Check(ctx context.Context, task job.Task) job.Outcome {
+	out := job.Outcome{Units: map[string]error{}}
+	before, err := r.writers(ctx)
+	if err != nil {
+		out.Err = err
+		return out
+	}
+	switch task.Depth {
+	case job.Structure:
+		out.Err = r.structure(ctx, task, &out)
+	case job.Read:
+		out.Err = r.read(ctx, task, &out)
+	case job.Restored, job.Asserted:
+		out.Err = r.restore(ctx, task, &out)
+	default:
+		out.Err = probes.Because(probes.Unsupported, fmt.Errorf("a repository of restic is not checked by %s", task.Depth))
+	}
+	if !job.IsFlaw(out.Err) {
+		return out
+	}
+	// A check without a lock sees half of what somebody writes meanwhile.
+	after, err := r.writers(ctx)
+	if err == nil && after != before {
+		err = probes.Because(probes.Locked, errors.New("the repository was written to during the check"))
+	}
+	if err != nil {
+		out.Err, out.Units, out.Reached = err, map[string]error{}, nil
+	}
+	return out
+}
+
+// writers returns what changes when somebody has written, or the error that
+// somebody is writing now.
+func (r *repository) writers(ctx context.Context) (string, error) {
+	busy, _, err := r.locks(ctx)
+	if err != nil {
+		return "", err
+	}
+	if busy != "" {
+		return "", probes.Because(probes.Locked, errors.New(busy))
+	}
+	out, err := r.run(ctx, "restic-snapshots")
+	return string(out.Stdout), err
+}
+
+// structure lets restic check what it can without reading the data, and demands
+// that the snapshot holds something.
+func (r *repository) structure(ctx context.Context, task job.Task, out *job.Outcome) error {
+	if err := r.metadata(ctx); err != nil {
+		return err
+	}
+	checked, err := r.pipe(ctx, "restic-check")
+	if err != nil {
+		return err
+	}
+	if err := failed(checked); err != nil {
+		return err
+	}
+	out.Judged(r.judge(ctx))
+	for _, hint := range hints(string(checked.Stdout) + "\n" + string(checked.Stderr)) {
+		out.Note("%s", hint)
+	}
+	list, err := r.list(ctx, task.Point.ID)
+	if err != nil {
+		return err
+	}
+	out.Size, out.Files = job.Of(list.bytes), job.Of(list.files)
+	if list.files == 0 {
+		return job.Flawed(job.Empty, "the snapshot %s holds no file", task.Point.ID)
+	}
+	return nil
+}

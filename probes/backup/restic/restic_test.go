@@ -1,0 +1,156 @@
+package restic
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/job"
+)
+
+func answer(err error) string {
+	j := job.Judge(err)
+	return strings.TrimSpace(string(j.Verdict) + " " + j.Reason)
+}
+
+// TestRecordedFailures judges what restic printed: a file a state, its name being
+// the answer and the status.
+func TestRecordedFailures(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/failures.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range archive.Files {
+		t.Run(file.Name, func(t *testing.T) {
+			parts := strings.Split(file.Name, "/")
+			code := map[string]int{"1": 1, "2": 2, "10": 10, "11": 11, "12": 12}[parts[1]]
+			if got := answer(failed(probes.Output{ExitCode: code, Stderr: file.Data})); got != strings.ReplaceAll(parts[0], ":", " ") {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
+func TestParseSnapshots(t *testing.T) {
+	const two = `[{"time":"2026-01-01T00:00:00+07:00","hostname":"web","paths":["/srv"],"id":"aaaaaaaa"},
+{"time":"2026-01-02T00:00:00Z","hostname":"db","tags":["nightly"],"id":"bbbbbbbb","summary":{"total_bytes_processed":5,"total_files_processed":2}}]`
+	web := job.Point{ID: "aaaaaaaa", At: time.Date(2025, 12, 31, 17, 0, 0, 0, time.UTC)}
+	db := job.Point{ID: "bbbbbbbb", At: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Size: job.Of(5), Files: job.Of(2)}
+	for _, c := range []struct {
+		name, out, pattern string
+		want               []job.Point
+		err                string
+	}{
+		{name: "newest first, with their zones", out: two, want: []job.Point{db, web}, err: "good"},
+		{name: "of a host", out: two, pattern: "w*", want: []job.Point{web}, err: "good"},
+		{name: "of a path", out: two, pattern: "/srv", want: []job.Point{web}, err: "good"},
+		{name: "of a tag", out: two, pattern: "nightly", want: []job.Point{db}, err: "good"},
+		{name: "behind a line of progress", out: "scanning...\n" + two, pattern: "db", want: []job.Point{db}, err: "good"},
+		{name: "none", out: "[]", err: "good"},
+		{name: "null", out: "null", err: "unknown malformed"},
+		{name: "nothing is malformed", err: "unknown malformed"},
+		{name: "half of a list", out: two[:50], err: "unknown malformed"},
+		{name: "no identity", out: `[{"time":"2026-01-01T00:00:00Z"}]`, err: "unknown malformed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := parseSnapshots([]byte(c.out), c.pattern)
+			if answer(err) != c.err {
+				t.Fatalf("got %v, want %s", err, c.err)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, c := range []struct{ place, want string }{
+		{"/srv/restic", ""},
+		{"sftp:user@host:/srv", ""},
+		{"s3:https://s3.example.org/bucket", ""},
+		{"rest:https://user@host/", ""},
+		{"srv/restic", "neither an absolute path"},
+		{"rest:https://user:secret@host/", "holds a password"},
+	} {
+		err := Kind().Validate(job.Options{Repository: c.place, PasswordFile: "/etc/pw"})
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.place, err, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("the complaint tells the password: %v", err)
+		}
+	}
+}
+
+func TestGroups(t *testing.T) {
+	day := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	small := []pack{{"/d/aa/aa1", 5, day}, {"/d/bb/bb1", 6, day.Add(time.Hour)}, {"/d/aa/aa2", 7, day.Add(24 * time.Hour)}}
+	units := map[string]int64{}
+	for id, g := range groups(small) {
+		units[id] = g.unit(id).Bytes
+	}
+	if diff := cmp.Diff(map[string]int64{"2026-01-01": 11, "2026-01-02": 7}, units); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	before := groups(small)["2026-01-01"].unit("x").Stamp
+	if pruned := groups(small[1:])["2026-01-01"].unit("x").Stamp; pruned != before {
+		t.Error("what is pruned must not make the rest unread")
+	}
+	if added := groups(append(small, pack{"/d/cc/cc1", 1, day.Add(2 * time.Hour)}))["2026-01-01"].unit("x").Stamp; added == before {
+		t.Error("what is added must be read")
+	}
+	large := groups([]pack{{"/d/aa/aa1", largest, day}, {"/d/bb/bb1", 6, day}})
+	if len(large) != 2 || len(large["2026-01-01/a"]) != 1 {
+		t.Errorf("a large day is not cut: %v", large)
+	}
+}
+
+func TestListing(t *testing.T) {
+	l := &listed{}
+	text := `{"time":"2026-01-01T00:00:00Z","struct_type":"snapshot"}
+{"name":"a","type":"file","size":5,"struct_type":"node"}
+{"name":"d","type":"dir","struct_type":"node"}
+{"name":"l","type":"symlink","struct_type":"node"}
+`
+	for i := 0; i < len(text); i += 7 { // as it comes
+		if _, err := l.Write([]byte(text[i:min(i+7, len(text))])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if (l.listing != listing{files: 1, links: 1, bytes: 5}) || l.err != nil {
+		t.Errorf("got %+v, %v", l.listing, l.err)
+	}
+}
+
+// FuzzOutputs: what is accepted has an identity and a time, a failure is never
+// good, and nothing panics.
+func FuzzOutputs(f *testing.F) {
+	f.Add([]byte(`[{"time":"2026-01-01T00:00:00Z","id":"aaaaaaaa"}]`))
+	f.Add([]byte(`{"time":"2026-01-01T00:00:00Z","exclusive":true,"hostname":"a","pid":1}`))
+	if data, err := os.ReadFile(filepath.Join("testdata", "failures.txtar")); err == nil {
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		points, err := parseSnapshots(data, "")
+		for _, p := range points {
+			if err == nil && (p.ID == "" || p.At.IsZero()) {
+				t.Errorf("%+v", p)
+			}
+		}
+		if h, err := parseLock(data); err == nil && h.Time.IsZero() {
+			t.Errorf("%+v", h)
+		}
+		if failed(probes.Output{ExitCode: 1, Stderr: data}) == nil {
+			t.Error("a failure is good")
+		}
+		l := &listed{}
+		_, _ = l.Write(data)
+	})
+}
