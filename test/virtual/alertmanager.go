@@ -39,6 +39,7 @@ type Alertmanager struct {
 	told     func(Notice)
 	peers    func(*Alertmanager, func(*Alertmanager)) // calls for each other member that is up
 
+	starts   int
 	log      *nflog.Log // nil while it is down
 	saved    []byte     // of the log, which is on disk
 	alerts   *mem.Alerts
@@ -101,14 +102,20 @@ func (c *Cluster) others(self *Alertmanager, do func(*Alertmanager)) {
 	}
 }
 
-// Send gives alerts to all members, as Prometheus does.
+// Send gives alerts to all members, as Prometheus does. Each gets them a little
+// later than the one before: no two programs do anything at the same instant.
 func (c *Cluster) Send(alerts ...*notifier.Alert) {
 	for _, m := range c.Members {
-		if m.log != nil {
-			m.take(alerts)
-		}
+		time.AfterFunc(time.Duration(1+m.position)*latency, func() {
+			if m.log != nil {
+				m.take(alerts)
+			}
+		})
 	}
 }
+
+// latency is that of the network between the programs.
+const latency = 37 * time.Millisecond
 
 // Close ends all members.
 func (c *Cluster) Close() {
@@ -162,8 +169,8 @@ func (a *Alertmanager) Start() (err error) {
 	log.SetBroadcast(func(b []byte) {
 		b = bytes.Clone(b)
 		a.peers(a, func(other *Alertmanager) {
-			peer := other.log
-			go func() { _ = peer.Merge(b) }() // gossip does not wait, and this log is locked now
+			peer := other.log // gossip does not wait, and this log is locked now
+			time.AfterFunc(latency, func() { _ = peer.Merge(b) })
 		})
 	})
 	if a.silences, err = silence.New(silence.Options{Retention: retention, Logger: quiet(), Metrics: registry}); err != nil {
@@ -189,7 +196,9 @@ func (a *Alertmanager) Start() (err error) {
 		dispatch.NewDispatcherMetrics(false, registry, featurecontrol.NoopFlags{}), tmpl)
 	go inhibitor.Run()
 	inhibitor.WaitForLoading()
-	go dispatcher.Run(time.Now().Add(time.Minute)) // --dispatch.start-delay, as its documentation recommends
+	// --dispatch.start-delay, as its documentation recommends
+	go dispatcher.Run(time.Now().Add(time.Minute + time.Duration(a.starts)*latency/3))
+	a.starts++
 	dispatcher.WaitForLoading()
 	a.log = log
 	a.stop = func() {
