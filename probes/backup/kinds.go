@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/borg"
 	"hygiene_exporter/probes/backup/command"
 	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
@@ -21,6 +22,7 @@ func kinds() []job.Kind {
 		snapshot.ZFS(),
 		snapshot.Btrfs(),
 		restic.Kind(),
+		borg.Kind(),
 		command.Kind(),
 	}
 }

@@ -27,13 +27,13 @@ type Options struct {
 	Settle probes.Duration `yaml:"settle"`
 	// For tree: the directory of the trees. For zfs and btrfs: the data set or the subvolume. For command: what the program is told to report on; empty means default.
 	Dataset string `yaml:"dataset"`
-	// For tree, zfs and btrfs: pattern of the names that count. For restic: pattern that the host, a tag or a path of a snapshot matches. Empty means all.
+	// For tree, zfs and btrfs: pattern of the names that count. For restic: pattern that the host, a tag or a path of a snapshot matches. For borg: pattern of the names of archives. Empty means all.
 	Snapshots string `yaml:"snapshots"`
 	// For command: absolute path of the program that reports the backup, in the form that docs/backups.md describes.
 	Command string `yaml:"command"`
-	// For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. What the environment must hold for it, a wrapper under commands sets.
+	// For borg: the absolute path of the repository. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. What the environment must hold for it, a wrapper under commands sets.
 	Repository string `yaml:"repository"`
-	// For restic: file that holds the password, which the agent must be able to read.
+	// For restic and borg: file that holds the password, which the agent must be able to read.
 	PasswordFile string `yaml:"password_file"`
 }
 
