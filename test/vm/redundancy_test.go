@@ -260,26 +260,42 @@ func run(t *testing.T, m Machine) told {
 	return out
 }
 
-// Arrays of every level lose members until they fail. What the agent said before
-// is held against what happened: an array that tolerates a failure works after
-// it, and one that tolerates none does not.
-func TestArrays(t *testing.T) {
-	out := boot(t, "arrays.sh", []string{"loop", "dm-mod", "raid0", "linear", "raid1", "raid10", "raid456"}, []string{"mdadm"})
-	before := map[string]string{"1": "whole", "2": "broken 1", "3": "broken 2"}
-	judged := 0
-	for attempt, arrays := range out.outcome {
+// weigh holds what the agent said before each attempt against what happened, and
+// returns how often: an array that tolerates a failure works after it, and one
+// that tolerates none does not.
+func (o told) weigh(t *testing.T, before map[string]string) (judged int) {
+	t.Helper()
+	for attempt, arrays := range o.outcome {
 		for array, works := range arrays {
-			said := out.facts[before[attempt]][array]["failures_tolerated"]
+			said := o.facts[before[attempt]][array]["failures_tolerated"]
 			if wanted := !strings.HasPrefix(said, "-") && said != "0"; said == "" || works != wanted {
 				t.Errorf("%s tolerated %q failures, and after attempt %s it works: %v", array, said, attempt, works)
 			}
 			judged++
 		}
 	}
-	if judged < 25 {
+	return judged
+}
+
+// Arrays of every level lose members until they fail.
+func TestArrays(t *testing.T) {
+	out := boot(t, "arrays.sh", []string{"loop", "dm-mod", "raid0", "linear", "raid1", "raid10", "raid456"}, []string{"mdadm"})
+	if judged := out.weigh(t, map[string]string{"1": "whole", "2": "broken 1", "3": "broken 2"}); judged < 25 {
 		t.Errorf("only %d attempts were made", judged)
 	}
 	golden(t, "arrays.want", out.text())
+	out.save(t)
+}
+
+// Arrays in containers, whose metadata a program keeps instead of the kernel, and
+// arrays whose number of members changes.
+func TestContainers(t *testing.T) {
+	out := boot(t, "containers.sh", []string{"loop", "dm-mod", "raid1", "raid456"}, []string{"mdadm", "mdmon"})
+	before := map[string]string{"1": "whole", "2": "broken 1", "3": "reshaping", "4": "reshaped", "5": "broken 4"}
+	if judged := out.weigh(t, before); judged != 10 {
+		t.Errorf("%d attempts were made", judged)
+	}
+	golden(t, "containers.want", out.text())
 	out.save(t)
 }
 

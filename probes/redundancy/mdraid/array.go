@@ -19,12 +19,7 @@ func (r Raw) Group(name string) (group.Group, bool) {
 		return g, false
 	}
 	a := array{Group: &g, level: level, current: map[int]bool{}, filled: map[int]bool{}}
-	disks, _, _ := strings.Cut(r.Attr["raid_disks"], " ") // "11 (10)" in a reshape
-	if n, err := strconv.Atoi(disks); err == nil && n > 0 {
-		g.Expected = n
-	} else if disks != "" && disks != "0" {
-		g.Unclear(group.Word("raid_disks", r.Attr["raid_disks"]))
-	}
+	a.expect(r.Attr["raid_disks"])
 	for _, device := range r.Devices {
 		a.member(device)
 	}
@@ -71,6 +66,22 @@ type array struct {
 	patchy    int          // current members with blocks that they do not have
 	journals  int
 	rebuildOn string
+}
+
+// expect takes in how many members there should be. A reshape has "4 (3)": how
+// many there will be and were, and until its end it needs all of both.
+func (a *array) expect(disks string) {
+	now, before, _ := strings.Cut(disks, " ")
+	n, err := strconv.Atoi(now)
+	switch {
+	case err == nil && n > 0:
+		a.Expected = n
+	case disks != "" && disks != "0":
+		a.Unclear(group.Word("raid_disks", disks))
+	}
+	if n, err := strconv.Atoi(strings.Trim(before, "()")); err == nil {
+		a.Expected = max(a.Expected, n)
+	}
 }
 
 // member takes in one device.

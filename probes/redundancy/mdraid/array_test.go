@@ -78,6 +78,8 @@ func TestArrays(t *testing.T) {
 		"a raid5 with two gone":                        {"level=raid5 raid_disks=3 degraded=2 a:0:in_sync", "-1/1 1/3"},
 		"a raid4":                                      {"level=raid4 raid_disks=3 degraded=0 a:0:in_sync b:1:in_sync c:2:in_sync", "1/1 3/3"},
 		"a reshape that adds a disk":                   {"level=raid5 raid_disks=4~(3) degraded=0 sync_action=reshape a:0:in_sync b:1:in_sync c:2:in_sync d:3:in_sync", "1/1 4/4"},
+		"a reshape that takes a disk away":             {"level=raid5 raid_disks=3~(4) degraded=0 sync_action=reshape a:0:in_sync b:1:in_sync c:2:in_sync d:3:in_sync", "1/1 4/4"},
+		"a reshape that takes away a disk that failed": {"level=raid5 raid_disks=3~(4) degraded=1 sync_action=reshape a:0:in_sync b:1:in_sync c:2:in_sync d:3:faulty", "0/1 3/4"},
 		"a raid0 is not redundant and not broken":      {"level=raid0 raid_disks=2 a:0:in_sync b:1:in_sync", "0/0 2/2"},
 		"a raid0 that lost a member":                   {"level=raid0 array_state=broken raid_disks=2 a:0:in_sync", "0/0 1/2 failed"},
 		"an array that was not assembled":              {"array_state=inactive raid_disks=0 a:none:spare", "? 0/0 failed"},

@@ -120,6 +120,9 @@ func (l *Line) agrees(g *group.Group) (string, bool) {
 		return "that it is " + l.State, true
 	}
 	said := fmt.Sprintf("that %d of %d members are usable", l.Usable, l.Disks)
+	if l.Action == "reshape" { // it says how many there will be, and only what lacks can be compared
+		return said, g.Failed != "" || l.Disks-l.Usable == g.Expected-g.Active()
+	}
 	return said, g.Failed != "" || l.Disks == g.Expected && l.Usable == g.Active()
 }
 

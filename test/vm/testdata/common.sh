@@ -71,3 +71,17 @@ settled() {
 	until_true "metrics | sed -n 's/^hygiene_redundancy_observed_timestamp_seconds{.*} //p' | awk -v t=$asked '\$1 <= t {old=1} END {exit old || !NR}'"
 	facts "$1"
 }
+# works DEVICE: everything can be written and read
+works() { dd if=/dev/zero of=/dev/$1 bs=256k oflag=direct conv=fsync 2>&1 | grep -q "No space" && dd if=/dev/$1 of=/dev/null bs=256k iflag=direct 2>/dev/null; }
+# Software RAID: create NAME OPTION..., tree CAPTURE
+create() { name=$1; shift; try mdadm --create /dev/$name --run --metadata=1.2 "$@" </dev/null; }
+idle() { until_true "grep -q idle /sys/block/$1/md/sync_action"; }
+slow() { put 1 /proc/sys/dev/raid/speed_limit_min; put 1 /proc/sys/dev/raid/speed_limit_max; }
+fast() { put 1000000 /proc/sys/dev/raid/speed_limit_max; put 1000000 /proc/sys/dev/raid/speed_limit_min; }
+tree() {
+	capture $1 /proc/mdstat /sys/block/md*/md/array_state /sys/block/md*/md/level /sys/block/md*/md/metadata_version \
+		/sys/block/md*/md/raid_disks /sys/block/md*/md/degraded /sys/block/md*/md/sync_action /sys/block/md*/md/sync_completed \
+		/sys/block/md*/md/last_sync_action /sys/block/md*/md/mismatch_cnt /sys/block/md*/md/sync_min /sys/block/md*/md/layout \
+		/sys/block/md*/md/consistency_policy /sys/block/md*/md/uuid /sys/block/md*/md/dev-*/state /sys/block/md*/md/dev-*/slot \
+		/sys/block/md*/md/dev-*/errors /sys/block/md*/md/dev-*/bad_blocks
+}

@@ -1,8 +1,6 @@
 # Volumes of LVM of every kind. Disks are broken until nothing is left.
 lvm() { /sbin/lvm "$@" >/tmp/out 2>&1 || { cat /tmp/out; fail "lvm $*"; }; }
 p() { for i; do echo /dev/mapper/l$i; done; }
-# works VOLUME: everything can be written and read
-works() { dd if=/dev/zero of=/dev/$1 bs=256k oflag=direct conv=fsync 2>&1 | grep -q "No space" && dd if=/dev/$1 of=/dev/null bs=256k iflag=direct 2>/dev/null; }
 attempt() {
 	for set in $levels; do
 		volume=${set%%:*} members=${set#*:}
