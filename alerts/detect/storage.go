@@ -7,13 +7,12 @@ import (
 	"weak"
 
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
-	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/prometheus/prometheus/tsdb/chunks"
 	"github.com/prometheus/prometheus/util/annotations"
 
+	"hygiene_exporter/alerts/detect/series"
 	"hygiene_exporter/collector"
 	"hygiene_exporter/probes"
 )
@@ -78,7 +77,7 @@ func (f *facts) all(name string) []storage.Series {
 		at := f.snapshot.At.UnixMilli()
 		fam.series = make([]storage.Series, 0, len(fam.samples))
 		for _, sample := range fam.samples {
-			fam.series = append(fam.series, storage.NewListSeries(labelsOf(sample), []chunks.Sample{point{t: at, v: sample.Value}}))
+			fam.series = append(fam.series, storage.NewListSeries(labelsOf(sample), []chunks.Sample{series.Point{Time: at, Value: sample.Value}}))
 		}
 		slices.SortFunc(fam.series, func(a, b storage.Series) int { return labels.Compare(a.Labels(), b.Labels()) })
 	})
@@ -116,7 +115,7 @@ func (q querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, match
 	}
 	all := q.facts.all(matchers[i].Value)
 	if len(matchers) == 1 {
-		return &seriesSet{rest: all}
+		return series.Of(all)
 	}
 	var found []storage.Series
 	for _, series := range all {
@@ -125,7 +124,7 @@ func (q querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, match
 			found = append(found, series)
 		}
 	}
-	return &seriesSet{rest: found}
+	return series.Of(found)
 }
 
 // LabelValues is not used by queries.
@@ -139,34 +138,3 @@ func (querier) LabelNames(context.Context, *storage.LabelHints, ...*labels.Match
 }
 
 func (querier) Close() error { return nil }
-
-type seriesSet struct {
-	current storage.Series
-	rest    []storage.Series
-}
-
-func (s *seriesSet) Next() bool {
-	if len(s.rest) == 0 {
-		return false
-	}
-	s.current, s.rest = s.rest[0], s.rest[1:]
-	return true
-}
-
-func (s *seriesSet) At() storage.Series                { return s.current }
-func (s *seriesSet) Err() error                        { return nil }
-func (s *seriesSet) Warnings() annotations.Annotations { return nil }
-
-// A point is the one sample of a series.
-type point struct {
-	t int64
-	v float64
-}
-
-func (p point) T() int64                      { return p.t }
-func (p point) ST() int64                     { return 0 }
-func (p point) F() float64                    { return p.v }
-func (p point) H() *histogram.Histogram       { return nil }
-func (p point) FH() *histogram.FloatHistogram { return nil }
-func (p point) Type() chunkenc.ValueType      { return chunkenc.ValFloat }
-func (p point) Copy() chunks.Sample           { return p }

@@ -36,7 +36,7 @@ func Page(b board.Board, shown map[string][]Picture) ([]byte, error) {
 		}
 		rows = append(rows, one)
 	}
-	page, err := template.New("page").Funcs(template.FuncMap{"series": series}).Parse(pageTemplate)
+	page, err := template.New("page").Funcs(template.FuncMap{"series": named}).Parse(pageTemplate)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +45,8 @@ func Page(b board.Board, shown map[string][]Picture) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// series names what a value belongs to.
-func series(l labels.Labels) string {
+// named says what a value belongs to.
+func named(l labels.Labels) string {
 	var parts []string
 	l.Range(func(l labels.Label) {
 		if l.Name != "job" && l.Name != model.MetricNameLabel {

@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
-	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/prometheus/prometheus/tsdb/chunks"
 	"github.com/prometheus/prometheus/util/annotations"
+
+	"hygiene_exporter/alerts/detect/series"
 )
 
 // A Store holds series of the last hour, with one sample each minute.
@@ -79,7 +79,7 @@ func (s *Store) add(line, instance string) error {
 	}
 	samples := make([]chunks.Sample, 0, minutes+1)
 	for i := minutes; i >= 0; i-- {
-		samples = append(samples, point{t: s.Now.Add(-time.Duration(i) * time.Minute).UnixMilli(), v: value - gain*float64(i)})
+		samples = append(samples, series.Point{Time: s.Now.Add(-time.Duration(i) * time.Minute).UnixMilli(), Value: value - gain*float64(i)})
 	}
 	s.series = append(s.series, storage.NewListSeries(metric, samples))
 	return nil
@@ -128,13 +128,13 @@ type querier struct{ store *Store }
 
 func (q querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
 	var found []storage.Series
-	for _, series := range q.store.series {
-		fits := !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(series.Labels().Get(m.Name)) })
+	for _, one := range q.store.series {
+		fits := !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(one.Labels().Get(m.Name)) })
 		if fits {
-			found = append(found, series)
+			found = append(found, one)
 		}
 	}
-	return &set{rest: found}
+	return series.Of(found)
 }
 
 func (q querier) LabelValues(context.Context, string, *storage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
@@ -146,35 +146,3 @@ func (q querier) LabelNames(context.Context, *storage.LabelHints, ...*labels.Mat
 }
 
 func (q querier) Close() error { return nil }
-
-// set walks through series.
-type set struct {
-	now  storage.Series
-	rest []storage.Series
-}
-
-func (s *set) Next() bool {
-	if len(s.rest) == 0 {
-		return false
-	}
-	s.now, s.rest = s.rest[0], s.rest[1:]
-	return true
-}
-
-func (s *set) At() storage.Series                { return s.now }
-func (s *set) Err() error                        { return nil }
-func (s *set) Warnings() annotations.Annotations { return nil }
-
-// point is one float sample.
-type point struct {
-	t int64
-	v float64
-}
-
-func (p point) T() int64                      { return p.t }
-func (p point) ST() int64                     { return 0 }
-func (p point) F() float64                    { return p.v }
-func (p point) H() *histogram.Histogram       { return nil }
-func (p point) FH() *histogram.FloatHistogram { return nil }
-func (p point) Type() chunkenc.ValueType      { return chunkenc.ValFloat }
-func (p point) Copy() chunks.Sample           { return p }
