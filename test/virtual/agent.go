@@ -12,7 +12,20 @@ import (
 	"hygiene_exporter/alerts/monitor"
 	"hygiene_exporter/alerts/policy"
 	"hygiene_exporter/collector"
+	"hygiene_exporter/probes"
 )
+
+// An agent without any rule would rightly be told of. This one finds nothing.
+const oneRule = `groups:
+- name: rules
+  rules:
+  - alert: HygieneDisk
+    expr: hygiene_disk_broken == 1
+    labels: {probe: disk, check: broken, severity: critical}
+    annotations: {summary: '{{ $labels.object }} is broken', description: d, impact: i, action: a}
+`
+
+var fact = &probes.Metric{Name: "hygiene_disk_broken", Help: "Whether a disk is broken.", Labels: []string{"object"}}
 
 // An Agent is the part of the agent behind the probes, with test problems in
 // place of findings.
@@ -52,11 +65,11 @@ func NewAgent(e policy.Escalation, windows []policy.Maintenance) (*Agent, error)
 	if err != nil {
 		return nil, err
 	}
-	none, err := detect.Load(nil, nil)
+	rules, err := detect.Load([]detect.File{{Name: "rules.yml", Data: []byte(oneRule)}}, []*probes.Metric{fact})
 	if err != nil {
 		return nil, err
 	}
-	return &Agent{config: monitor.Config{Rules: none, Policy: p, Interval: 30 * time.Second, PerCheck: 200}, faults: map[string]fault{}}, nil
+	return &Agent{config: monitor.Config{Rules: rules, Policy: p, Interval: 30 * time.Second, PerCheck: 200}, faults: map[string]fault{}}, nil
 }
 
 // Start starts the agent, or starts it again with what it saved.

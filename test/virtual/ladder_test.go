@@ -397,6 +397,11 @@ func (w *world) judge() {
 	if len(w.episodes) == 0 {
 		w.t.Error("nothing was ever open")
 	}
+	for _, n := range w.cluster.Notices() {
+		if n.Labels["probe"] == "agent" && n.Labels["check"] != "host_down" {
+			w.t.Errorf("nothing was wrong with the agent: %s", n)
+		}
+	}
 	for name, e := range w.episodes {
 		if e.closed.IsZero() {
 			w.t.Errorf("episode %s never closed", name)
