@@ -8,7 +8,6 @@
 package borg
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -212,53 +211,36 @@ func first(text string, words ...string) string {
 
 // Check does a task.
 func (r *repository) Check(ctx context.Context, task job.Task) job.Outcome {
-	out := job.Outcome{Units: map[string]error{}}
-	before, err := r.state(ctx)
-	if err != nil {
-		out.Err = err
-		return out
-	}
-	if version, err := r.host.Commands.Run(ctx, "borg-version"); err == nil {
-		out.Judged(judge(version))
-	}
-	switch task.Depth {
-	case job.Structure:
-		out.Err = r.structure(ctx, task, &out)
-	case job.Read:
-		out.Err = r.read(ctx, task, &out)
-	case job.Restored, job.Asserted:
-		out.Err = r.restore(ctx, task, &out)
-	default:
-		out.Err = probes.Because(probes.Unsupported, fmt.Errorf("a repository of Borg is not checked by %s", task.Depth))
-	}
-	if !job.IsFlaw(out.Err) {
-		return out
-	}
-	// Who looks without a lock sees half of what somebody writes meanwhile.
-	after, err := r.state(ctx)
-	if err == nil && !bytes.Equal(before, after) {
-		err = probes.Because(probes.Locked, errors.New("the repository was written to during the check"))
-	}
-	if err != nil {
-		out.Err, out.Units, out.Reached = err, map[string]error{}, nil
-	}
-	return out
+	return job.Unlocked(r.state, func(out *job.Outcome) error {
+		if version, err := r.host.Commands.Run(ctx, "borg-version"); err == nil {
+			out.Judged(judge(version))
+		}
+		switch task.Depth {
+		case job.Structure:
+			return r.structure(ctx, task, out)
+		case job.Read:
+			return r.read(ctx, task, out)
+		case job.Restored, job.Asserted:
+			return r.restore(ctx, task, out)
+		}
+		return probes.Because(probes.Unsupported, fmt.Errorf("a repository of Borg is not checked by %s", task.Depth))
+	})
 }
 
 // state returns what every transaction changes, or the error that somebody is
 // writing now.
-func (r *repository) state(context.Context) ([]byte, error) {
+func (r *repository) state() (string, error) {
 	busy, _, err := r.locks()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if busy != "" {
-		return nil, probes.Because(probes.Locked, errors.New(busy))
+		return "", job.Busy("%s", busy)
 	}
 	entries, err := r.host.Files.ReadDir(r.options.Repository)
 	var names []string
 	for _, entry := range entries {
 		names = append(names, entry.Name()) // index.N and hints.N count the transactions
 	}
-	return []byte(strings.Join(names, "\n")), err
+	return strings.Join(names, "\n"), err
 }

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/internal/idle"
 )
@@ -147,42 +146,12 @@ func checkEntry(in io.Reader) (int64, error) {
 
 // read reads segments, and for an archive lets borg read all of it.
 func (r *repository) read(ctx context.Context, task job.Task, out *job.Outcome) error {
-	var worst error
-	for _, u := range task.Units {
-		if ctx.Err() != nil || task.Bytes > 0 && out.Bytes >= task.Bytes {
-			return cmp.Or(worst, ctx.Err())
-		}
-		n, err := r.segment(ctx, u.ID)
-		out.Bytes += n
-		if ctx.Err() != nil && !job.IsFlaw(err) {
-			return cmp.Or(worst, ctx.Err())
-		}
-		out.Units[u.ID] = err
-		if worst == nil || job.IsFlaw(err) && !job.IsFlaw(worst) {
-			worst = err
-		}
-	}
 	out.Judged(job.Tool{Name: "builtin crc32"})
-	if worst != nil || task.Point.ID == "" {
-		return worst
-	}
-	extracted, err := r.host.Pipes.Pipe(ctx, nil, io.Discard, "borg-extract", r.options.Repository, r.options.PasswordFile, task.Point.ID)
-	if err != nil {
+	err := out.ReadUnits(ctx, task, func(u job.Unit) (int64, error) { return r.segment(ctx, u.ID) })
+	if err != nil || task.Point.ID == "" || len(out.Units) < len(task.Units) {
 		return err
 	}
-	return failed(extracted)
-}
-
-type reader struct {
-	ctx context.Context //nolint:containedctx // io.Reader has no other way
-	r   io.Reader
-}
-
-func (r reader) Read(b []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(b)
+	return r.stream(ctx, io.Discard, "borg-extract", task.Point.ID)
 }
 
 func (r *repository) segment(ctx context.Context, id string) (int64, error) {
@@ -194,7 +163,7 @@ func (r *repository) segment(ctx context.Context, id string) (int64, error) {
 		return 0, err
 	}
 	defer file.Close()
-	n, err := checkSegment(reader{ctx, file})
+	n, err := checkSegment(job.Interruptible(ctx, file))
 	idle.Forget(file)
 	if flaw := (*job.Flaw)(nil); errors.As(err, &flaw) {
 		err = job.Flawed(flaw.Reason, "the segment %s: %s", id, flaw.Text)
@@ -255,17 +224,12 @@ func roster(data []byte) []string {
 // gone reports whether the holder of a lock was a process of this host that is
 // no more. Borg names a host by its name and the number of its network card.
 func (r *repository) gone(holder string) bool {
-	name, err := r.host.Files.ReadFile("/proc/sys/kernel/hostname", 1<<10)
 	at := strings.LastIndexByte(holder, '.')
-	if err != nil || at < 0 {
+	if at < 0 {
 		return false
 	}
 	host, _, _ := strings.Cut(holder[:at], "@")
-	own := strings.TrimSpace(string(name))
-	pid, _, _ := strings.Cut(holder[at+1:], "-")
-	if _, err := strconv.Atoi(pid); err != nil || host != own && !strings.HasPrefix(host, own+".") {
-		return false
-	}
-	_, err = r.host.Files.Stat("/proc/" + pid)
-	return probes.ReasonOf(err) == probes.NotFound
+	number, _, _ := strings.Cut(holder[at+1:], "-")
+	pid, err := strconv.Atoi(number)
+	return err == nil && job.Departed(r.host.Files, host, pid)
 }

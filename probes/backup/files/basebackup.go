@@ -294,7 +294,7 @@ func (l *location) unpack(ctx context.Context, name string, consume func(io.Read
 	}
 	format := stream.Detect(head[:n])
 	if format == nil {
-		return consume(&interruptible{ctx, file})
+		return consume(job.Interruptible(ctx, file))
 	}
 	result, err := l.decoder.File(ctx, format, file, info.Size(), consume)
 	if job.IsFlaw(result.Err) || err == nil {

@@ -58,7 +58,7 @@ func (l *location) readTree(ctx context.Context, top string) error {
 		defer file.Close()
 		idle.Forget(file)
 		defer idle.Forget(file)
-		n, err := io.Copy(io.Discard, &interruptible{ctx, file})
+		n, err := io.Copy(io.Discard, job.Interruptible(ctx, file))
 		if err == nil && n < info.Size() {
 			return job.Flawed(job.Truncated, "%s has fewer bytes than it should", path.Base(name))
 		}

@@ -108,7 +108,7 @@ func (l *location) digest(ctx context.Context, name string, algorithm func() has
 	defer file.Close()
 	defer idle.Forget(file)
 	digest := algorithm()
-	if _, err := io.Copy(digest, &interruptible{ctx, file}); err != nil {
+	if _, err := io.Copy(digest, job.Interruptible(ctx, file)); err != nil {
 		return nil, err
 	}
 	return digest.Sum(nil), nil
@@ -229,17 +229,4 @@ func (l *location) compareTree(ctx context.Context, top, base string) error {
 		}
 		return nil
 	})
-}
-
-// interruptible ends a reading when its context does.
-type interruptible struct {
-	ctx context.Context //nolint:containedctx // io.Reader has no other way
-	r   io.Reader
-}
-
-func (i *interruptible) Read(b []byte) (int, error) {
-	if err := i.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return i.r.Read(b)
 }

@@ -3,149 +3,89 @@
 package restic_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 
-	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/backuptest"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/backup/restic"
-	"hygiene_exporter/probes/host"
 )
 
-// realHost is this host, as the agent sees it.
-func realHost(t testing.TB) probes.Host {
-	t.Helper()
-	hosts, err := host.New(host.Options{Specs: []probes.Spec{{Name: "backup", Commands: restic.Kind().Commands}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return hosts.For("backup")
-}
-
-// library are the shell functions with which repositories are made and harmed.
-const library = `
-set -euo pipefail
+// shell makes and harms repositories.
+var shell = backuptest.Shell{Library: `
 R() { restic --repo repo --password-file pw --no-cache --quiet "$@"; }
-flip() { local at=$(( $(stat -c %s "$1") / 2 )); local b=$(od -An -tu1 -j $at -N 1 "$1")
-         printf "\\x$(printf %02x $(( b ^ 255 )))" | dd of="$1" bs=1 seek=$at conv=notrunc status=none; }
 big()  { find repo/data -type f -size +500k | sort | head -1; }
 small() { find repo/data -type f -size -500k | sort | head -1; }
 one()  { find repo/$1 -type f | sort | head -1; }
-`
-
-func bash(t testing.TB, dir, script string) string {
-	t.Helper()
-	command := exec.CommandContext(t.Context(), "bash", "-c", library+script)
-	command.Dir = dir
-	command.Env = append(os.Environ(), "LC_ALL=C", "HOME="+dir)
-	out, err := command.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s\n%s", err, script, out)
-	}
-	return string(out)
-}
+`}
 
 // original makes a repository that the tests copy.
 func original(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	bash(t, dir, `echo secret > pw; echo wrong > wrong; mkdir -p src/sub
+	shell.Run(t, dir, `echo secret > pw; echo wrong > wrong; mkdir -p src/sub
 for i in 1 2 3; do head -c 900000 /dev/urandom > src/sub/r$i; done; seq 1 20000 > src/text; ln -s text src/link
 R init; R backup src; chmod -R u+w repo`)
 	return dir
 }
 
-func answer(err error) string {
-	j := job.Judge(err)
-	return strings.TrimSpace(string(j.Verdict) + " " + j.Reason)
-}
-
-// check looks at a repository and does a task, as the probe does.
-func check(t *testing.T, c job.Copy, depth job.Depth, restore job.Restore) (string, job.Sight, job.Outcome) {
+func bench(t *testing.T) backuptest.Bench {
 	t.Helper()
-	sight, err := c.Look(t.Context())
-	switch {
-	case err != nil:
-		return answer(err), sight, job.Outcome{Err: err}
-	case len(sight.Points) == 0:
-		return "nothing", sight, job.Outcome{}
-	case sight.Busy != "":
-		return "busy", sight, job.Outcome{}
+	return backuptest.Bench{
+		Kind: restic.Kind(), Host: backuptest.Host(t, restic.Kind(), nil), Shell: shell, Original: original(t), Bytes: 2_700_000,
+		Options: func(dir string, o job.Options) job.Options {
+			o.Repository, o.PasswordFile = filepath.Join(dir, "repo"), filepath.Join(dir, "pw")
+			return o
+		},
 	}
-	out := c.Check(t.Context(), job.Task{Depth: depth, Point: sight.Points[0], Units: sight.Units, Restore: restore})
-	return answer(out.Err), sight, out
 }
 
 func TestLiveRepositories(t *testing.T) {
 	t.Parallel()
-	from, h := original(t), realHost(t)
-	for _, c := range []struct {
-		name, script string
-		depth        job.Depth
-		options      job.Options
-		want         string
-	}{
-		{name: "a good one has its structure", depth: job.Structure, want: "good"},
-		{name: "a good one is read", depth: job.Read, want: "good"},
-		{name: "a second snapshot", script: "echo more > src/more; R backup src", depth: job.Structure, want: "good"},
-		{name: "after a prune", script: "echo more > src/more; R backup src; R forget --keep-last 1 --prune", depth: job.Structure, want: "good"},
-		{name: "of the first format", script: "rm -rf repo; R init --repository-version 1; R backup src", depth: job.Structure, want: "good"},
-		{name: "of the first format, read", script: "rm -rf repo; R init --repository-version 1; R backup src", depth: job.Read, want: "good"},
-		{name: "a stale lock of this host", script: stale, depth: job.Structure, want: "good"},
-		{name: "a changed byte in a pack, which the structure does not show", script: "flip $(big)", depth: job.Structure, want: "good"},
-		{name: "a changed byte in a pack", script: "flip $(big)", depth: job.Read, want: "bad damaged"},
-		{name: "a changed byte in a pack of trees", script: "flip $(small)", depth: job.Structure, want: "bad damaged"},
-		{name: "a truncated pack", script: "truncate -s 1000 $(big)", depth: job.Structure, want: "bad truncated"},
-		{name: "a truncated pack, read", script: "truncate -s 1000 $(big)", depth: job.Read, want: "bad damaged"},
-		{name: "an empty pack", script: ": > $(big)", depth: job.Read, want: "bad truncated"},
-		{name: "a missing pack", script: "rm $(big)", depth: job.Structure, want: "bad incomplete"},
-		{name: "no data at all", script: "rm -r repo/data", depth: job.Structure, want: "bad incomplete"},
-		{name: "a changed byte in the index", script: "flip $(one index)", depth: job.Structure, want: "bad damaged"},
-		{name: "an empty index", script: ": > $(one index)", depth: job.Structure, want: "bad truncated"},
-		{name: "a missing index", script: "rm $(one index)", depth: job.Structure, want: "bad incomplete"},
-		{name: "no directory of the index", script: "rm -r repo/index", depth: job.Structure, want: "bad incomplete"},
-		{name: "a changed byte in the only snapshot", script: "flip $(one snapshots)", depth: job.Structure, want: "bad damaged"},
-		{name: "an empty snapshot file", script: ": > $(one snapshots)", depth: job.Structure, want: "bad damaged"},
-		{name: "a changed byte in an older snapshot", script: "cp $(one snapshots) s; R backup src; flip repo/snapshots/$(sha256sum s | cut -c1-64)", depth: job.Structure, want: "bad damaged"},
-		{name: "no snapshot", script: "rm repo/snapshots/*", depth: job.Structure, want: "nothing"},
-		{name: "none that counts", options: job.Options{Snapshots: "web*"}, depth: job.Structure, want: "nothing"},
-		{name: "the tag that counts", script: "R backup --tag nightly src", options: job.Options{Snapshots: "night*"}, depth: job.Structure, want: "good"},
-		{name: "a snapshot of an empty directory", script: "mkdir e; R backup e", depth: job.Structure, want: "bad empty"},
-		{name: "a changed byte in the configuration", script: "flip repo/config", depth: job.Structure, want: "bad damaged"},
-		{name: "a changed byte in the key", script: "flip $(one keys)", depth: job.Structure, want: "bad damaged"},
-		{name: "an empty key", script: ": > $(one keys)", depth: job.Structure, want: "bad truncated"},
-		{name: "no key", script: "rm repo/keys/*", depth: job.Structure, want: "bad incomplete"},
-		{name: "a wrong password", script: "cp wrong pw", depth: job.Structure, want: "unknown auth"},
-		{name: "no password file", script: "rm pw", depth: job.Structure, want: "unknown auth"},
-		{name: "no repository", script: "rm -r repo", depth: job.Structure, want: "unknown not_found"},
-		{name: "a disk that is not mounted", script: "rm -r repo; mkdir repo", depth: job.Structure, want: "unknown not_found"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			dir := filepath.Join(t.TempDir(), "w")
-			bash(t, from, "cp -a . "+dir)
-			bash(t, dir, c.script)
-			c.options.Repository, c.options.PasswordFile = filepath.Join(dir, "repo"), filepath.Join(dir, "pw")
-			got, sight, out := check(t, restic.Kind().Open(h, c.options), c.depth, job.Restore{})
-			if got != c.want {
-				t.Fatalf("got %q, want %q: %v %v", got, c.want, out.Err, out.Notes)
-			}
-			if got == "good" && (len(out.Tools) == 0 || len(sight.Tools) == 0 || sight.Tools[0].Version == "") {
-				t.Errorf("nobody judged: %+v %+v", sight.Tools, out.Tools)
-			}
-			if got == "good" && c.depth == job.Read && (out.Bytes < 2_700_000 || len(out.Units) != len(sight.Units)) {
-				t.Errorf("only %d bytes of %d units were read", out.Bytes, len(out.Units))
-			}
-		})
-	}
+	bench(t).Run(t, []backuptest.Case{
+		{Name: "a good one has its structure", Depth: job.Structure, Want: "good"},
+		{Name: "a good one is read", Depth: job.Read, Want: "good"},
+		{Name: "a second snapshot", Script: "echo more > src/more; R backup src", Depth: job.Structure, Want: "good"},
+		{Name: "after a prune", Script: "echo more > src/more; R backup src; R forget --keep-last 1 --prune", Depth: job.Structure, Want: "good"},
+		{Name: "of the first format", Script: "rm -rf repo; R init --repository-version 1; R backup src", Depth: job.Structure, Want: "good"},
+		{Name: "of the first format, read", Script: "rm -rf repo; R init --repository-version 1; R backup src", Depth: job.Read, Want: "good"},
+		{Name: "a stale lock of this host", Script: stale, Depth: job.Structure, Want: "good"},
+		{Name: "a changed byte in a pack, which the structure does not show", Script: "flip $(big)", Depth: job.Structure, Want: "good"},
+		{Name: "a changed byte in a pack", Script: "flip $(big)", Depth: job.Read, Want: "bad damaged"},
+		{Name: "a changed byte in a pack of trees", Script: "flip $(small)", Depth: job.Structure, Want: "bad damaged"},
+		{Name: "a truncated pack", Script: "truncate -s 1000 $(big)", Depth: job.Structure, Want: "bad truncated"},
+		{Name: "a truncated pack, read", Script: "truncate -s 1000 $(big)", Depth: job.Read, Want: "bad damaged"},
+		{Name: "an empty pack", Script: ": > $(big)", Depth: job.Read, Want: "bad truncated"},
+		{Name: "a missing pack", Script: "rm $(big)", Depth: job.Structure, Want: "bad incomplete"},
+		{Name: "no data at all", Script: "rm -r repo/data", Depth: job.Structure, Want: "bad incomplete"},
+		{Name: "a changed byte in the index", Script: "flip $(one index)", Depth: job.Structure, Want: "bad damaged"},
+		{Name: "an empty index", Script: ": > $(one index)", Depth: job.Structure, Want: "bad truncated"},
+		{Name: "a missing index", Script: "rm $(one index)", Depth: job.Structure, Want: "bad incomplete"},
+		{Name: "no directory of the index", Script: "rm -r repo/index", Depth: job.Structure, Want: "bad incomplete"},
+		{Name: "a changed byte in the only snapshot", Script: "flip $(one snapshots)", Depth: job.Structure, Want: "bad damaged"},
+		{Name: "an empty snapshot file", Script: ": > $(one snapshots)", Depth: job.Structure, Want: "bad damaged"},
+		{Name: "a changed byte in an older snapshot", Script: "cp $(one snapshots) s; R backup src; flip repo/snapshots/$(sha256sum s | cut -c1-64)", Depth: job.Structure, Want: "bad damaged"},
+		{Name: "no snapshot", Script: "rm repo/snapshots/*", Depth: job.Structure, Want: "nothing"},
+		{Name: "none that counts", Options: job.Options{Snapshots: "web*"}, Depth: job.Structure, Want: "nothing"},
+		{Name: "the tag that counts", Script: "R backup --tag nightly src", Options: job.Options{Snapshots: "night*"}, Depth: job.Structure, Want: "good"},
+		{Name: "a snapshot of an empty directory", Script: "mkdir e; R backup e", Depth: job.Structure, Want: "bad empty"},
+		{Name: "a changed byte in the configuration", Script: "flip repo/config", Depth: job.Structure, Want: "bad damaged"},
+		{Name: "a changed byte in the key", Script: "flip $(one keys)", Depth: job.Structure, Want: "bad damaged"},
+		{Name: "an empty key", Script: ": > $(one keys)", Depth: job.Structure, Want: "bad truncated"},
+		{Name: "no key", Script: "rm repo/keys/*", Depth: job.Structure, Want: "bad incomplete"},
+		{Name: "a wrong password", Script: "cp wrong pw", Depth: job.Structure, Want: "unknown auth"},
+		{Name: "no password file", Script: "rm pw", Depth: job.Structure, Want: "unknown auth"},
+		{Name: "no repository", Script: "rm -r repo", Depth: job.Structure, Want: "unknown not_found"},
+		{Name: "a disk that is not mounted", Script: "rm -r repo; mkdir repo", Depth: job.Structure, Want: "unknown not_found"},
+	})
 }
 
 // stale leaves a lock of a process that was killed.
@@ -156,57 +96,26 @@ kill -9 $!; wait $! || true; exec 3>&-; test -n "$(ls repo/locks)"
 
 func TestLiveRestores(t *testing.T) {
 	t.Parallel()
-	from, h := original(t), realHost(t)
-	for _, c := range []struct {
-		name, script string
-		restore      job.Restore
-		source       bool
-		want         string
-	}{
-		{name: "a snapshot", source: true, want: "good"},
-		{name: "what is required", restore: job.Restore{Assert: job.Assert{Required: []string{"text"}, MinFiles: 4, MinBytes: 2_700_000}}, want: "good"},
-		{name: "what is required and missing", restore: job.Restore{Assert: job.Assert{Required: []string{"database.sql"}}}, want: "bad unasserted"},
-		{name: "an empty snapshot", script: "mkdir e; R backup e", want: "bad empty"},
-		{name: "a source that was changed in secret", script: "touch -r src/text t; sed -i s/19999/99999/ src/text; touch -r t src/text", source: true, want: "bad mismatch"},
-		{name: "a pack with a changed byte", script: "flip $(big)", want: "bad damaged"},
-		{name: "a lost index", script: "rm $(one index)", want: "bad incomplete"},
-		{name: "a wrong password", script: "cp wrong pw", want: "unknown auth"},
-		{name: "rights and devices", script: "mkdir d; cp /bin/true d/suid; chmod 6755 d/suid; mknod d/null c 1 3; mkfifo d/pipe; R backup d", want: "good"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			dir, scratch := filepath.Join(t.TempDir(), "w"), t.TempDir()
-			bash(t, from, "cp -a . "+dir)
-			bash(t, dir, c.script)
-			c.restore.Scratch = scratch
-			if c.source {
-				c.restore.Source = filepath.Join(dir, "src")
-			}
-			o := job.Options{Repository: filepath.Join(dir, "repo"), PasswordFile: filepath.Join(dir, "pw")}
-			got, _, out := check(t, restic.Kind().Open(h, o), job.Restored, c.restore)
-			if got != c.want {
-				t.Fatalf("got %q, want %q: %v %v", got, c.want, out.Err, out.Notes)
-			}
-			if c.source && got == "good" {
-				if !slices.Contains(out.Notes, "4 files were compared with the source") {
-					t.Errorf("not compared: %v", out.Notes)
-				}
-				bash(t, dir, "diff -r --no-dereference src $(find "+scratch+" -name src)")
-			}
-			if odd := bash(t, scratch, "find . -perm /7000 -o -type c -o -type p"); odd != "" {
-				t.Errorf("restored: %s", odd)
-			}
-		})
-	}
+	bench(t).Run(t, []backuptest.Case{
+		{Name: "a snapshot", Source: "src", Depth: job.Restored, Want: "good"},
+		{Name: "what is required", Restore: job.Restore{Assert: job.Assert{Required: []string{"text"}, MinFiles: 4, MinBytes: 2_700_000}}, Depth: job.Restored, Want: "good"},
+		{Name: "what is required and missing", Restore: job.Restore{Assert: job.Assert{Required: []string{"database.sql"}}}, Depth: job.Restored, Want: "bad unasserted"},
+		{Name: "an empty snapshot", Script: "mkdir e; R backup e", Depth: job.Restored, Want: "bad empty"},
+		{Name: "a source that was changed in secret", Script: "touch -r src/text t; sed -i s/19999/99999/ src/text; touch -r t src/text", Source: "src", Depth: job.Restored, Want: "bad mismatch"},
+		{Name: "a pack with a changed byte", Script: "flip $(big)", Depth: job.Restored, Want: "bad damaged"},
+		{Name: "a lost index", Script: "rm $(one index)", Depth: job.Restored, Want: "bad incomplete"},
+		{Name: "a wrong password", Script: "cp wrong pw", Depth: job.Restored, Want: "unknown auth"},
+		{Name: "rights and devices", Script: "mkdir d; cp /bin/true d/suid; chmod 6755 d/suid; mknod d/null c 1 3; mkfifo d/pipe; R backup d", Depth: job.Restored, Want: "good"},
+	})
 }
 
 // TestLiveNeighbours: a backup that runs is left alone, one that begins during a
 // check succeeds, and an agent without rights says so.
 func TestLiveNeighbours(t *testing.T) {
 	t.Parallel()
-	from, h := original(t), realHost(t)
-	o := job.Options{Repository: filepath.Join(from, "repo"), PasswordFile: filepath.Join(from, "pw")}
-	c := restic.Kind().Open(h, o)
+	b := bench(t)
+	from, o := b.Original, b.Options(b.Original, job.Options{})
+	c := b.Kind.Open(b.Host, o)
 
 	backup := exec.CommandContext(t.Context(), "restic", "--repo", o.Repository, "--password-file", o.PasswordFile, "--no-cache", "--quiet", "backup", "--stdin")
 	input, err := backup.StdinPipe()
@@ -216,12 +125,12 @@ func TestLiveNeighbours(t *testing.T) {
 	if err := backup.Start(); err != nil {
 		t.Fatal(err)
 	}
-	bash(t, from, `for i in $(seq 200); do [ -n "$(ls repo/locks)" ] && exit; sleep 0.05; done; exit 1`)
-	if got, sight, _ := check(t, c, job.Structure, job.Restore{}); got != "busy" {
+	shell.Run(t, from, `for i in $(seq 200); do [ -n "$(ls repo/locks)" ] && exit; sleep 0.05; done; exit 1`)
+	if got, sight, _ := backuptest.Check(t.Context(), c, job.Task{Depth: job.Structure}); got != "busy" {
 		t.Errorf("while a backup runs: %q %+v", got, sight.Notes)
 	}
 	sight, _ := c.Look(t.Context())
-	if out := c.Check(t.Context(), job.Task{Depth: job.Structure, Point: sight.Points[0]}); answer(out.Err) != "unknown locked" {
+	if out := c.Check(t.Context(), job.Task{Depth: job.Structure, Point: sight.Points[0]}); backuptest.Answer(out.Err) != "unknown locked" {
 		t.Errorf("a check while a backup runs: %v", out.Err)
 	}
 	if _, err := input.Write([]byte("content")); err != nil {
@@ -232,36 +141,16 @@ func TestLiveNeighbours(t *testing.T) {
 		t.Errorf("the backup: %v", err)
 	}
 
-	var done atomic.Bool
-	checks := make(chan string)
-	go func() {
-		defer close(checks)
-		for !done.Load() {
-			out := c.Check(t.Context(), job.Task{Depth: job.Structure, Point: sight.Points[0], Units: sight.Units})
-			checks <- answer(out.Err)
-		}
-	}()
-	go func() {
-		defer done.Store(true)
-		for range 3 {
-			command := exec.CommandContext(t.Context(), "bash", "-c", library+"head -c 500000 /dev/urandom > src/new; R backup src")
-			command.Dir = from
-			if text, err := command.CombinedOutput(); err != nil {
-				t.Errorf("a backup beside checks: %v: %s", err, text)
-			}
-		}
-	}()
-	for got := range checks {
-		if got != "good" && got != "unknown locked" {
-			t.Errorf("a check beside backups says %q", got)
-		}
-	}
+	task := job.Task{Depth: job.Structure, Point: sight.Points[0], Units: sight.Units}
+	backuptest.Beside(t, c, task, 3, func(ctx context.Context) *exec.Cmd {
+		return shell.Command(ctx, from, "head -c 500000 /dev/urandom > src/new; R backup src")
+	})
 }
 
 // TestLiveServer reads a repository through the protocol of restic's server.
 func TestLiveServer(t *testing.T) {
 	t.Parallel()
-	from, h := original(t), realHost(t)
+	from, h := original(t), backuptest.Host(t, restic.Kind(), nil)
 	repo := filepath.Join(from, "repo")
 	var refuse atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -286,26 +175,26 @@ func TestLiveServer(t *testing.T) {
 		{name: "a changed byte", script: "flip $(big)", depth: job.Read, want: "bad damaged"},
 	} {
 		t.Run(step.name, func(t *testing.T) {
-			bash(t, from, step.script)
+			shell.Run(t, from, step.script)
 			refuse.Store(step.refuse)
 			if step.depth == job.Read { // the share of one pack, and its neighbour
 				sight, err := c.Look(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
-				first, err := strconv.ParseUint(strings.TrimSpace(bash(t, from, "basename $(big) | cut -c1-2")), 16, 8)
+				first, err := strconv.ParseUint(strings.TrimSpace(shell.Run(t, from, "basename $(big) | cut -c1-2")), 16, 8)
 				if err != nil {
 					t.Fatal(err)
 				}
 				at := int(first) % len(sight.Units)
 				units := []job.Unit{sight.Units[at], sight.Units[(at+1)%len(sight.Units)]}
 				out := c.Check(t.Context(), job.Task{Depth: job.Read, Point: sight.Points[0], Units: units})
-				if answer(out.Err) != step.want || answer(out.Units[units[0].ID]) != step.want || answer(out.Units[units[1].ID]) != "good" {
+				if backuptest.Answer(out.Err) != step.want || backuptest.Answer(out.Units[units[0].ID]) != step.want || backuptest.Answer(out.Units[units[1].ID]) != "good" {
 					t.Errorf("want %q, got %v", step.want, out.Units)
 				}
 				return
 			}
-			if got, _, out := check(t, c, step.depth, job.Restore{Scratch: t.TempDir()}); got != step.want {
+			if got, _, out := backuptest.Check(t.Context(), c, job.Task{Depth: step.depth, Restore: job.Restore{Scratch: t.TempDir()}}); got != step.want {
 				t.Fatalf("got %q, want %q: %v", got, step.want, out.Err)
 			}
 		})

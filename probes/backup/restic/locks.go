@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/job"
 )
 
 const (
@@ -65,13 +65,5 @@ func (r *repository) locks(ctx context.Context) (busy string, notes []string, er
 
 // stale reports whether nobody holds a lock any more.
 func (r *repository) stale(h holder, now time.Time) bool {
-	if now.Sub(h.Time) > abandoned {
-		return true
-	}
-	name, err := r.host.Files.ReadFile("/proc/sys/kernel/hostname", 1<<10)
-	if err != nil || strings.TrimSpace(string(name)) != h.Hostname || h.PID <= 0 {
-		return false
-	}
-	_, err = r.host.Files.Stat(fmt.Sprintf("/proc/%d", h.PID))
-	return probes.ReasonOf(err) == probes.NotFound
+	return now.Sub(h.Time) > abandoned || job.Departed(r.host.Files, h.Hostname, h.PID)
 }

@@ -175,41 +175,20 @@ func (r *repository) read(ctx context.Context, task job.Task, out *job.Outcome) 
 		return err
 	}
 	list := groups(packs)
-	var worst error
-	for _, u := range task.Units {
-		if ctx.Err() != nil || task.Bytes > 0 && out.Bytes >= task.Bytes {
-			break
-		}
-		err := r.group(ctx, list[u.ID], out)
-		if ctx.Err() != nil && !job.IsFlaw(err) {
-			return cmp.Or(worst, ctx.Err())
-		}
-		out.Units[u.ID] = err
-		worst = worse(worst, err)
-	}
-	out.Judged(job.Tool{Name: "builtin sha256"})
-	return worst
+	defer out.Judged(job.Tool{Name: "builtin sha256"})
+	return out.ReadUnits(ctx, task, func(u job.Unit) (int64, error) { return r.group(ctx, list[u.ID]) })
 }
 
-// worse returns the error that counts: a flaw before all others.
-func worse(a, b error) error {
-	if a == nil || job.IsFlaw(b) && !job.IsFlaw(a) {
-		return b
-	}
-	return a
-}
-
-func (r *repository) group(ctx context.Context, g group, out *job.Outcome) error {
-	var worst error
+func (r *repository) group(ctx context.Context, g group) (read int64, worst error) {
 	for _, p := range g {
 		n, err := r.compare(ctx, p.name)
-		out.Bytes += n
+		read += n
+		worst = job.Worse(worst, err)
 		if ctx.Err() != nil {
-			return worse(worst, ctx.Err())
+			break
 		}
-		worst = worse(worst, err)
 	}
-	return worst
+	return read, worst
 }
 
 // compare reads a file and compares its content with its name.
@@ -223,7 +202,7 @@ func (r *repository) compare(ctx context.Context, name string) (int64, error) {
 	}
 	defer file.Close()
 	digest := sha256.New()
-	n, err := io.Copy(digest, reader{ctx, file})
+	n, err := io.Copy(digest, job.Interruptible(ctx, file))
 	idle.Forget(file)
 	short := path.Base(path.Dir(name)) + "/" + path.Base(name)[:min(16, len(path.Base(name)))]
 	switch sum := hex.EncodeToString(digest.Sum(nil)); {
@@ -237,18 +216,6 @@ func (r *repository) compare(ctx context.Context, name string) (int64, error) {
 	return n, nil
 }
 
-type reader struct {
-	ctx context.Context //nolint:containedctx // io.Reader has no other way
-	r   io.Reader
-}
-
-func (r reader) Read(b []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(b)
-}
-
 // metadata compares everything but the packs with its name. It is small.
 func (r *repository) metadata(ctx context.Context) error {
 	if r.local == "" {
@@ -256,7 +223,7 @@ func (r *repository) metadata(ctx context.Context) error {
 	}
 	var worst error
 	for _, dir := range []string{"keys", "snapshots", "index"} {
-		worst = worse(worst, r.files(ctx, dir))
+		worst = job.Worse(worst, r.files(ctx, dir))
 	}
 	return worst
 }
@@ -273,7 +240,7 @@ func (r *repository) files(ctx context.Context, dir string) error {
 			continue
 		}
 		_, err := r.compare(ctx, path.Join(r.local, dir, entry.Name()))
-		worst = worse(worst, err)
+		worst = job.Worse(worst, err)
 	}
 	return worst
 }
@@ -292,25 +259,12 @@ func shares() []job.Unit {
 }
 
 func (r *repository) readShares(ctx context.Context, task job.Task, out *job.Outcome) error {
-	var worst error
-	for _, u := range task.Units {
-		if ctx.Err() != nil || task.Bytes > 0 && out.Bytes >= task.Bytes {
-			break
-		}
+	out.Judged(r.judge(ctx))
+	return out.ReadUnits(ctx, task, func(u job.Unit) (int64, error) {
 		checked, err := r.pipe(ctx, "restic-check-subset", u.ID)
 		if err == nil {
 			err = failed(checked)
 		}
-		if ctx.Err() != nil && !job.IsFlaw(err) {
-			return cmp.Or(worst, ctx.Err())
-		}
-		out.Units[u.ID] = err
-		out.Bytes += u.Bytes
-		worst = worse(worst, err)
-		if reason := probes.ReasonOf(err); reason == probes.Network || reason == probes.Auth {
-			break // the others would not fare better
-		}
-	}
-	out.Judged(r.judge(ctx))
-	return worst
+		return u.Bytes, err
+	})
 }

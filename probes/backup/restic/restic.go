@@ -189,34 +189,18 @@ func (r *repository) snapshots(ctx context.Context) ([]job.Point, error) {
 
 // Check does a task.
 func (r *repository) Check(ctx context.Context, task job.Task) job.Outcome {
-	out := job.Outcome{Units: map[string]error{}}
-	before, err := r.writers(ctx)
-	if err != nil {
-		out.Err = err
-		return out
-	}
-	switch task.Depth {
-	case job.Structure:
-		out.Err = r.structure(ctx, task, &out)
-	case job.Read:
-		out.Err = r.read(ctx, task, &out)
-	case job.Restored, job.Asserted:
-		out.Err = r.restore(ctx, task, &out)
-	default:
-		out.Err = probes.Because(probes.Unsupported, fmt.Errorf("a repository of restic is not checked by %s", task.Depth))
-	}
-	if !job.IsFlaw(out.Err) {
-		return out
-	}
-	// A check without a lock sees half of what somebody writes meanwhile.
-	after, err := r.writers(ctx)
-	if err == nil && after != before {
-		err = probes.Because(probes.Locked, errors.New("the repository was written to during the check"))
-	}
-	if err != nil {
-		out.Err, out.Units, out.Reached = err, map[string]error{}, nil
-	}
-	return out
+	state := func() (string, error) { return r.writers(ctx) }
+	return job.Unlocked(state, func(out *job.Outcome) error {
+		switch task.Depth {
+		case job.Structure:
+			return r.structure(ctx, task, out)
+		case job.Read:
+			return r.read(ctx, task, out)
+		case job.Restored, job.Asserted:
+			return r.restore(ctx, task, out)
+		}
+		return probes.Because(probes.Unsupported, fmt.Errorf("a repository of restic is not checked by %s", task.Depth))
+	})
 }
 
 // writers returns what changes when somebody has written, or the error that
@@ -227,7 +211,7 @@ func (r *repository) writers(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if busy != "" {
-		return "", probes.Because(probes.Locked, errors.New(busy))
+		return "", job.Busy("%s", busy)
 	}
 	out, err := r.run(ctx, "restic-snapshots")
 	return string(out.Stdout), err
@@ -254,8 +238,8 @@ func (r *repository) structure(ctx context.Context, task job.Task, out *job.Outc
 	if err != nil {
 		return err
 	}
-	out.Size, out.Files = job.Of(list.bytes), job.Of(list.files)
-	if list.files == 0 {
+	out.Size, out.Files = job.Of(list.Bytes), job.Of(list.Files)
+	if list.Files == 0 {
 		return job.Flawed(job.Empty, "the snapshot %s holds no file", task.Point.ID)
 	}
 	return nil

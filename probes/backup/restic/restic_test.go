@@ -112,23 +112,6 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-func TestListing(t *testing.T) {
-	l := &listed{}
-	text := `{"time":"2026-01-01T00:00:00Z","struct_type":"snapshot"}
-{"name":"a","type":"file","size":5,"struct_type":"node"}
-{"name":"d","type":"dir","struct_type":"node"}
-{"name":"l","type":"symlink","struct_type":"node"}
-`
-	for i := 0; i < len(text); i += 7 { // as it comes
-		if _, err := l.Write([]byte(text[i:min(i+7, len(text))])); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if (l.listing != listing{files: 1, links: 1, bytes: 5}) || l.err != nil {
-		t.Errorf("got %+v, %v", l.listing, l.err)
-	}
-}
-
 // FuzzOutputs: what is accepted has an identity and a time, a failure is never
 // good, and nothing panics.
 func FuzzOutputs(f *testing.F) {
@@ -150,7 +133,5 @@ func FuzzOutputs(f *testing.F) {
 		if failed(probes.Output{ExitCode: 1, Stderr: data}) == nil {
 			t.Error("a failure is good")
 		}
-		l := &listed{}
-		_, _ = l.Write(data)
 	})
 }
