@@ -36,6 +36,8 @@ type record struct {
 	Scrub     int64 `json:"scrub,omitempty"`
 	Scrubbing bool  `json:"scrubbing,omitempty"`
 	Scrubbed  bool  `json:"scrubbed,omitempty"` // the last that was done was a scrub
+	Checked   int   `json:"checked,omitempty"`  // of a running scrub, in ten thousandths
+	Scrubs    int   `json:"scrubs,omitempty"`   // that the system has counted
 }
 
 // learn takes in what the group shows now and what the configuration says.
@@ -211,15 +213,28 @@ func (r record) progress(g *group.Group, v verdict, now time.Time) record {
 	return r
 }
 
-// scrub takes in the end of a scrub. Most systems do not keep it: the agent has
-// seen one run and end, or that one ended between two looks.
+// nearly is how much of a scrub must have been seen done, in ten thousandths, for
+// one that is over to be taken for whole where the system does not say it.
+const nearly = 9000
+
+// scrub takes in the end of a scrub. Most systems do not date it: the agent has
+// seen one run and end, or that one ended between two looks, or that one more is
+// counted.
 func (r record) scrub(g *group.Group, now time.Time) record {
-	if g.Scrub.Ended && (r.Scrubbing || r.Known && !r.Scrubbed) {
+	ended := g.Scrub.Ended && (r.Scrubbing || r.Known && !r.Scrubbed)
+	watched := g.Scrub.Watched && r.Scrubbing && !g.Sync.Scrubbing && r.Checked >= nearly
+	counted := r.Scrubs > 0 && g.Scrub.Count > r.Scrubs
+	if ended || watched || counted {
 		r.Scrub = now.Unix()
 	}
-	if !g.Scrub.Last.IsZero() {
-		r.Scrub = max(r.Scrub, g.Scrub.Last.Unix())
+	// Where it counts, a date that is not followed by one more is that of a start.
+	if last := g.Scrub.Last; !last.IsZero() && (g.Scrub.Count == 0 || r.Scrubs == 0) {
+		r.Scrub = max(r.Scrub, last.Unix())
 	}
-	r.Scrubbing, r.Scrubbed = g.Sync.Scrubbing, g.Scrub.Ended
+	r.Scrubs = cmp.Or(g.Scrub.Count, r.Scrubs)
+	r.Scrubbing, r.Scrubbed, r.Checked = g.Sync.Scrubbing, g.Scrub.Ended, 0
+	if g.Sync.Scrubbing && g.Sync.HasRatio {
+		r.Checked = int(g.Sync.Ratio * 10_000)
+	}
 	return r
 }

@@ -512,6 +512,65 @@ func TestAScrubIsSeenToEnd(t *testing.T) {
 	}
 }
 
+// What the system counts or dates, and what only the agent saw.
+func TestAScrubThatIsCountedOrOnlySeen(t *testing.T) {
+	const start = 1_000_000
+	type look struct {
+		name  string
+		group group.Group
+		want  int64 // after the start; 0 for none, and else from one on
+	}
+	counted := func(n int, last int64) group.Group {
+		s := group.Scrub{Possible: true, Count: n}
+		if last != 0 {
+			s.Last = time.Unix(start+last, 0)
+		}
+		return group.Group{Scrub: s}
+	}
+	seen := func(running bool, ratio float64) group.Group {
+		return group.Group{Scrub: group.Scrub{Possible: true, Watched: true}, Sync: group.Sync{Scrubbing: running, HasRatio: running, Ratio: ratio}}
+	}
+	for name, looks := range map[string][]look{
+		"counted, and its start is known": {
+			{"the first look", counted(7, -500), -500},
+			{"the next one began and was stopped", counted(7, -10), -500},
+			{"the tool did not say it this time", counted(0, 0), -500},
+			{"one more is counted", counted(8, -10), 3},
+		},
+		"counted and not dated": {
+			{"the first look", counted(7, 0), 0},
+			{"one more", counted(8, 0), 1},
+			{"another controller in its place", counted(2, 0), 1},
+			{"that counts too", counted(3, 0), 3},
+		},
+		"never, and then the first": {
+			{"none", counted(0, 0), 0},
+			{"one, which began at a known time", counted(1, -20), -20},
+		},
+		"only seen": {
+			{"nothing runs", seen(false, 0), 0},
+			{"half of it", seen(true, 0.5), 0},
+			{"it was stopped", seen(false, 0), 0},
+			{"nearly all of it", seen(true, 0.95), 0},
+			{"its end", seen(false, 0), 4},
+		},
+	} {
+		r := record{}
+		for i, l := range looks {
+			g := l.group
+			g.Known = true
+			r, _, _ = r.watch(&g, verdict{state: redundant, known: true}, time.Unix(start+int64(i), 0))
+			want := l.want
+			if want != 0 {
+				want += start
+			}
+			if r.Scrub != want {
+				t.Errorf("%s: %s: %d, want %d", name, l.name, r.Scrub, want)
+			}
+		}
+	}
+}
+
 // What members share, by "name=adapter/target/disk" words; a word that begins
 // with "-" is a member that is not active.
 func TestWhatMembersShareMakesThemWeak(t *testing.T) {

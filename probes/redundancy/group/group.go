@@ -125,6 +125,8 @@ type Scrub struct {
 	Possible bool      // such groups can be scrubbed, so that there is a deadline
 	Last     time.Time // end of the last whole one; zero if the system does not keep it
 	Ended    bool      // the last thing that the system did was a scrub, to its end
+	Watched  bool      // the system keeps nothing of a scrub that is over: only who saw it run knows of it
+	Count    int       // whole ones that the system has counted; 0: it does not count
 	Counted  bool      // Errors is the result of a scrub
 	Errors   float64
 }

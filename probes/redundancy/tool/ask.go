@@ -2,6 +2,7 @@ package tool
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strconv"
@@ -43,7 +44,7 @@ func askLVM(a *asking) ([]group.Group, error) {
 	if err != nil {
 		report = nil // the disks below have no names, and all else is known
 	}
-	return lvm.Parse(status, report), nil
+	return lvm.Parse(status, report, lvm.Disks(a.host.Files)), nil
 }
 
 // maxProc bounds /proc/drbd.
@@ -91,7 +92,8 @@ func askMegaRAID(a *asking) ([]group.Group, error) {
 		if err != nil {
 			return nil, err
 		}
-		groups, err := megaraid.StorCLI(show, nil)
+		checks := askChecks(a, program)
+		groups, err := megaraid.StorCLI(show, nil, checks)
 		if err != nil || !slices.ContainsFunc(groups, func(g group.Group) bool { return g.Sync.Rebuilding }) {
 			return groups, err
 		}
@@ -99,8 +101,16 @@ func askMegaRAID(a *asking) ([]group.Group, error) {
 		if failed != nil {
 			rebuild = nil // how far it is, is not known
 		}
-		return megaraid.StorCLI(show, rebuild)
+		return megaraid.StorCLI(show, rebuild, checks)
 	})
+}
+
+// askChecks asks when a controller has read all disks. Without an answer, that is
+// not known, and all else is.
+func askChecks(a *asking, program string) (c megaraid.Checks) {
+	c.Patrol, _ = a.run(program + "-patrol")
+	c.Consistency, _ = a.run(program + "-consistency")
+	return c
 }
 
 func askMegaCli(a *asking, program string) ([]group.Group, error) {
@@ -119,7 +129,7 @@ func askMegaCli(a *asking, program string) ([]group.Group, error) {
 	if err != nil && a.ctx.Err() != nil {
 		return nil, err
 	}
-	return megaraid.MegaCli(volumes, disks, battery), nil
+	return megaraid.MegaCli(volumes, disks, battery, askChecks(a, program)), nil
 }
 
 func askSmartArray(a *asking) ([]group.Group, error) {
@@ -218,16 +228,48 @@ func askMPT(a *asking) ([]group.Group, error) {
 	return groups, nil
 }
 
+// askAreca asks about one controller as every version of the tool can be asked.
+// Of several, each is named; one that cannot be read is its fault alone.
 func askAreca(a *asking) ([]group.Group, error) {
+	if len(a.present) < 2 {
+		return askArecaController(a, "c1", "cli64")
+	}
+	var groups []group.Group
+	var errs []error
+	serials := map[string]bool{}
+	for i := range a.present {
+		n := strconv.Itoa(i + 1)
+		system, err := a.run("cli64-controller-system", "ctrl="+n)
+		serial := areca.Serial(system)
+		if err == nil && serial != "" && serials[serial] {
+			err = probes.Because(probes.Unsupported, fmt.Errorf("cli64 tells of the same controller again when it is asked for number %s", n))
+		}
+		serials[serial] = true
+		var told []group.Group
+		if err == nil {
+			told, err = askArecaController(a, "c"+n, "cli64-controller", "ctrl="+n)
+		}
+		if err != nil && len(told) == 0 {
+			told = []group.Group{{Kind: group.Areca, Name: "c" + n, Err: err}}
+		} else if err != nil {
+			errs = append(errs, err)
+		}
+		told[0].ID = serial
+		groups = append(groups, told...)
+	}
+	return groups, errors.Join(errs...)
+}
+
+func askArecaController(a *asking, name, entry string, number ...string) ([]group.Group, error) {
 	var outputs [3][]byte
-	for i, entry := range []string{"cli64-sets", "cli64-volumes", "cli64-disks"} {
-		out, err := a.run(entry)
+	for i, what := range []string{"-sets", "-volumes", "-disks"} {
+		out, err := a.run(entry+what, number...)
 		if err != nil {
 			return nil, err
 		}
 		outputs[i] = out
 	}
-	return areca.Parse(outputs[0], outputs[1], outputs[2])
+	return areca.Parse(name, areca.Outputs{Sets: outputs[0], Volumes: outputs[1], Disks: outputs[2]})
 }
 
 func askIPMI(a *asking) ([]group.Group, error) {

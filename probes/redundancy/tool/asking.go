@@ -12,6 +12,8 @@ import (
 type asking struct {
 	ctx  context.Context //nolint:containedctx // it lives as long as the round
 	host probes.Host
+	// What the host has that the tool can tell of.
+	present []string
 }
 
 // run runs a command and returns what it printed. Tools use their exit status

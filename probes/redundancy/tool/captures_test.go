@@ -3,11 +3,13 @@ package tool_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"hygiene_exporter/probes/redundancy/group"
 	"hygiene_exporter/probes/redundancy/tool/adaptec"
@@ -58,9 +60,11 @@ func readers(t *testing.T) map[string]func(n string) ([]group.Group, error) {
 			return plain(adaptec.Parse(1, config, output(t, "arcconf", n+"-getstatus.txt")))
 		},
 		"areca": func(n string) ([]group.Group, error) {
-			return areca.Parse(output(t, "areca", n+"-rsf.txt"), nil, output(t, "areca", n+"-disk.txt"))
+			return areca.Parse("c1", areca.Outputs{Sets: output(t, "areca", n+"-rsf.txt"), Disks: output(t, "areca", n+"-disk.txt")})
 		},
-		"dm": func(n string) ([]group.Group, error) { return plain(lvm.Parse(output(t, "dm", n+"-dmsetup.txt"), nil)) },
+		"dm": func(n string) ([]group.Group, error) {
+			return plain(lvm.Parse(output(t, "dm", n+"-dmsetup.txt"), nil, nil))
+		},
 		"hpacucli": func(n string) ([]group.Group, error) {
 			status, err := smartarray.Parse(output(t, "hpacucli", n+"-controller.txt"))
 			if err != nil {
@@ -76,11 +80,11 @@ func readers(t *testing.T) map[string]func(n string) ([]group.Group, error) {
 			return plain(bmc.Power(output(t, "ipmitool", n+"-sdr_ps.txt"), nil))
 		},
 		"megacli": func(n string) ([]group.Group, error) {
-			return plain(megaraid.MegaCli(output(t, "megacli", n+"-ldinfo.txt"), output(t, "megacli", n+"-pdlist.txt"), output(t, "megacli", n+"-battery.txt")))
+			return plain(megaraid.MegaCli(output(t, "megacli", n+"-ldinfo.txt"), output(t, "megacli", n+"-pdlist.txt"), output(t, "megacli", n+"-battery.txt"), megaraid.Checks{}))
 		},
 		"mpt": func(n string) ([]group.Group, error) { return plain(lsi.MPTStatus(output(t, "mpt", n+"-input.txt"))) },
 		"storcli": func(n string) ([]group.Group, error) {
-			return megaraid.StorCLI(output(t, "storcli", n+"-call_show_all.json"), nil)
+			return megaraid.StorCLI(output(t, "storcli", n+"-call_show_all.json"), nil, megaraid.Checks{})
 		},
 		"perccli":  perccli(t),
 		"sas2ircu": sas("sas2ircu", "-cdisplay.txt", "-cstatus.txt"),
@@ -97,7 +101,7 @@ func readers(t *testing.T) map[string]func(n string) ([]group.Group, error) {
 
 func perccli(t *testing.T) func(n string) ([]group.Group, error) {
 	return func(n string) ([]group.Group, error) {
-		return megaraid.StorCLI(slices.Concat(output(t, "perccli", n+"-call_show_all.json"), output(t, "perccli", n+"-no_controller.json")), nil)
+		return megaraid.StorCLI(slices.Concat(output(t, "perccli", n+"-call_show_all.json"), output(t, "perccli", n+"-no_controller.json")), nil, megaraid.Checks{})
 	}
 }
 
@@ -134,14 +138,35 @@ func line(g group.Group) string {
 	if g.Scrub.Counted {
 		text += fmt.Sprintf(" errors %g", g.Scrub.Errors)
 	}
+	if g.Scrub.Possible {
+		text += " checks"
+		if g.Scrub.Watched {
+			text += " watched"
+		}
+		if g.Scrub.Count > 0 {
+			text += fmt.Sprintf(" counted %d", g.Scrub.Count)
+		}
+		if !g.Scrub.Last.IsZero() {
+			text += " last " + g.Scrub.Last.UTC().Format(time.DateTime)
+		}
+	}
+	disks := map[string]int{}
+	for _, m := range g.Members {
+		disks[m.Domains[group.Disk]]++
+	}
+	for _, disk := range slices.Sorted(maps.Keys(disks)) {
+		if disk != "" && disks[disk] > 1 {
+			text += " shares " + disk
+		}
+	}
 	if g.Err != nil {
 		text += " unknown: " + strings.ReplaceAll(g.Err.Error(), "\n", "; ")
 	}
 	return text
 }
 
-// Every output of a real tool is understood, but for the levels of Areca's
-// volumes, because the captures hold no list of them.
+// Every output of a real tool is understood. The captures of Areca lack the list
+// of volumes: their raid sets are known, and that the volumes are not is told.
 func TestCapturesAreUnderstood(t *testing.T) {
 	all, unknown := 0, 0
 	for tool, read := range readers(t) {
@@ -155,17 +180,17 @@ func TestCapturesAreUnderstood(t *testing.T) {
 		}
 		for _, n := range slices.Compact(numbers) {
 			groups, err := read(n)
-			if err != nil {
+			switch {
+			case err != nil && tool == "areca" && strings.Contains(err.Error(), "lists no volume of raid set"):
+				t.Logf("%s %s: blind: %v", tool, n, err)
+			case err != nil || tool == "areca":
 				t.Errorf("%s %s: %v", tool, n, err)
 			}
 			for _, g := range groups {
 				t.Logf("%s %s: %s", tool, n, line(g))
 				all++
-				if g.Err == nil {
-					continue
-				}
-				unknown++
-				if g.Kind != group.Areca || !strings.Contains(g.Err.Error(), `the RAID level is "not listed"`) {
+				if g.Err != nil {
+					unknown++
 					t.Errorf("%s %s: %s", tool, n, line(g))
 				}
 			}

@@ -75,7 +75,7 @@ func halves(data []byte) (a, b []byte) {
 func FuzzStorCLI(f *testing.F) {
 	fuzz(f, "storcli", func(data []byte) []group.Group {
 		show, rebuild := halves(data)
-		groups, _ := megaraid.StorCLI(show, rebuild)
+		groups, _ := megaraid.StorCLI(show, rebuild, megaraid.Checks{Patrol: rebuild, Consistency: rebuild})
 		return groups
 	})
 }
@@ -83,7 +83,7 @@ func FuzzStorCLI(f *testing.F) {
 func FuzzMegaCli(f *testing.F) {
 	fuzz(f, "megacli", func(data []byte) []group.Group {
 		a, b := halves(data)
-		return append(megaraid.MegaCli(a, b, b), megaraid.MegaCli(b, a, a)...)
+		return append(megaraid.MegaCli(a, b, b, megaraid.Checks{Patrol: b, Consistency: b}), megaraid.MegaCli(b, a, a, megaraid.Checks{Patrol: a, Consistency: b})...)
 	})
 }
 
@@ -124,8 +124,9 @@ func FuzzMPTStatus(f *testing.F) { fuzz(f, "sas3ircu", lsi.MPTStatus) }
 func FuzzAreca(f *testing.F) {
 	fuzz(f, "cli64", func(data []byte) []group.Group {
 		a, b := halves(data)
-		groups, _ := areca.Parse(a, b, b)
-		more, _ := areca.Parse(b, a, a)
+		_ = areca.Serial(data)
+		groups, _ := areca.Parse("c1", areca.Outputs{Sets: a, Volumes: b, Disks: b})
+		more, _ := areca.Parse("c1", areca.Outputs{Sets: b, Volumes: a, Disks: a})
 		return append(groups, more...)
 	})
 }
@@ -133,7 +134,7 @@ func FuzzAreca(f *testing.F) {
 func FuzzDmsetup(f *testing.F) {
 	fuzz(f, "dmsetup", func(data []byte) []group.Group {
 		a, b := halves(data)
-		return lvm.Parse(a, b)
+		return lvm.Parse(a, b, nil)
 	})
 }
 

@@ -67,9 +67,10 @@ func tools(redfish []Service) []tool {
 }
 
 var (
-	number         = regexp.MustCompile(`[0-9]{1,3}`)
-	controllerName = regexp.MustCompile(`c[0-9]{1,3}`)
-	interfaceName  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,14}$`)
+	number          = regexp.MustCompile(`[0-9]{1,3}`)
+	arecaController = regexp.MustCompile(`ctrl=[0-9]{1,2}`)
+	controllerName  = regexp.MustCompile(`c[0-9]{1,3}`)
+	interfaceName   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,14}$`)
 )
 
 // Programs that tell of the same kind, the best first.
@@ -105,14 +106,15 @@ func Commands() []probes.Command {
 		{Entry: "arcconf-config", Argv: []string{"arcconf", "GETCONFIG", "{0}", "AL"}, Objects: []*regexp.Regexp{number}, Help: "Volumes and disks of an Adaptec controller.", Privileged: true},
 		{Entry: "arcconf-status", Argv: []string{"arcconf", "GETSTATUS", "{0}"}, Objects: []*regexp.Regexp{number}, Help: "Running tasks of an Adaptec controller.", Privileged: true},
 		{Entry: "tw_cli-info", Argv: []string{"tw_cli", "info"}, Help: "The 3ware controllers.", Privileged: true},
-		{Entry: "cli64-sets", Argv: []string{"cli64", "rsf", "info"}, Help: "Raid sets of an Areca controller.", Privileged: true},
-		{Entry: "cli64-volumes", Argv: []string{"cli64", "vsf", "info"}, Help: "Volumes of an Areca controller.", Privileged: true},
-		{Entry: "cli64-disks", Argv: []string{"cli64", "disk", "info"}, Help: "Disks of an Areca controller.", Privileged: true},
 	}
 	add := func(program, entry, help string, objects []*regexp.Regexp, args ...string) {
 		all = append(all, probes.Command{
 			Entry: program + "-" + entry, Argv: append([]string{program}, args...), Objects: objects, Help: help, Privileged: true,
 		})
+	}
+	for _, entry := range [][2]string{{"sets", "rsf"}, {"volumes", "vsf"}, {"disks", "disk"}, {"system", "sys"}} {
+		add("cli64", entry[0], "Raid sets, volumes, disks or the number of the only Areca controller.", nil, entry[1], "info")
+		add("cli64", "controller-"+entry[0], "The same of one of several Areca controllers.", []*regexp.Regexp{arecaController}, "{0}", entry[1], "info")
 	}
 	for _, entry := range []string{"unitstatus", "drivestatus", "bbustatus"} {
 		add("tw_cli", entry, "Units, disks or the battery of a 3ware controller.", []*regexp.Regexp{controllerName}, "info", "{0}", entry)
@@ -120,12 +122,16 @@ func Commands() []probes.Command {
 	for _, program := range storclis() {
 		add(program, "show", "Volumes, disks and batteries of all MegaRAID controllers.", nil, "/cALL", "show", "all", "J", "nolog")
 		add(program, "rebuild", "How far rebuilds are.", nil, "/cALL/eALL/sALL", "show", "rebuild", "J", "nolog")
+		add(program, "patrol", "When disks were read to find sectors that cannot be.", nil, "/cALL", "show", "patrolread", "J", "nolog")
+		add(program, "consistency", "When volumes were checked.", nil, "/cALL", "show", "cc", "J", "nolog")
 	}
 	for _, program := range megaclis() {
 		add(program, "volumes", "Volumes of all MegaRAID controllers, with their disks.", nil, "-LDPDInfo", "-aALL", "-NoLog")
 		add(program, "old-volumes", "Volumes of all MegaRAID controllers.", nil, "-LDInfo", "-Lall", "-aALL", "-NoLog")
 		add(program, "disks", "Disks of all MegaRAID controllers.", nil, "-PDList", "-aALL", "-NoLog")
 		add(program, "battery", "Batteries of all MegaRAID controllers.", nil, "-AdpBbuCmd", "-GetBbuStatus", "-aALL", "-NoLog")
+		add(program, "patrol", "When disks were read to find sectors that cannot be.", nil, "-AdpPR", "-Info", "-aALL", "-NoLog")
+		add(program, "consistency", "When volumes were checked.", nil, "-AdpCcSched", "-Info", "-aALL", "-NoLog")
 	}
 	for _, program := range smartArrays() {
 		add(program, "config", "Volumes, disks and batteries of all Smart Array controllers.", nil, "ctrl", "all", "show", "config", "detail")

@@ -42,7 +42,8 @@ func (s *state) Run(_ context.Context, entry string, objects ...string) (probes.
 
 // states reads an archive in the format txtar. Each file is named after the state
 // that it belongs to, or "all", and then "fs" and its path, or a command and its
-// objects; what follows an exclamation mark is an exit status.
+// objects; what follows an exclamation mark is an exit status. A file whose content
+// begins with "-> " is a link.
 func states(t *testing.T, text string) (all map[string]*state, order []string) {
 	t.Helper()
 	all = map[string]*state{}
@@ -89,6 +90,12 @@ func (s *state) host(t *testing.T) probes.Host {
 		path := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
+		}
+		if target, is := strings.CutPrefix(content, "-> "); is {
+			if err := os.Symlink(strings.TrimSpace(target), path); err != nil {
+				t.Fatal(err)
+			}
+			continue
 		}
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)

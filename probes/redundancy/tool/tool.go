@@ -123,7 +123,7 @@ func (t *Tools) Read(ctx context.Context, now time.Time) Reading {
 			continue
 		}
 		asked[i] = present
-		if done := t.start(ctx, tool, now); done != nil {
+		if done := t.start(ctx, tool, present, now); done != nil {
 			waiting = append(waiting, done)
 		}
 	}
@@ -137,7 +137,7 @@ func (t *Tools) Read(ctx context.Context, now time.Time) Reading {
 
 // start asks a tool that is due, and returns a channel to wait for if it has
 // never answered.
-func (t *Tools) start(ctx context.Context, tool *tool, now time.Time) chan struct{} {
+func (t *Tools) start(ctx context.Context, tool *tool, present []string, now time.Time) chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	last, known := t.answers[tool.name]
@@ -146,7 +146,7 @@ func (t *Tools) start(ctx context.Context, tool *tool, now time.Time) chan struc
 		done = make(chan struct{})
 		t.running[tool.name] = done
 		// The answer may come after the run that asked for it.
-		go t.run(context.WithoutCancel(ctx), tool, now, done)
+		go t.run(&asking{ctx: context.WithoutCancel(ctx), host: t.host, present: present}, tool, now, done)
 	}
 	if known {
 		return nil
@@ -155,29 +155,30 @@ func (t *Tools) start(ctx context.Context, tool *tool, now time.Time) chan struc
 }
 
 // run asks a tool.
-func (t *Tools) run(ctx context.Context, tool *tool, now time.Time, done chan struct{}) {
-	ctx, cancel := context.WithTimeout(ctx, tool.limit)
+func (t *Tools) run(a *asking, tool *tool, now time.Time, done chan struct{}) {
+	ctx, cancel := context.WithTimeout(a.ctx, tool.limit)
 	defer cancel()
-	groups, err := tool.safely(&asking{ctx: ctx, host: t.host})
+	a.ctx = ctx
+	groups, err := tool.safely(a)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.running, tool.name)
 	close(done)
-	a := answer{At: now, Groups: groups, Err: err}
+	said := answer{At: now, Groups: groups, Err: err}
 	if err != nil {
 		// What was there is not known to be gone.
 		for _, g := range t.answers[tool.name].Groups {
 			if !slices.ContainsFunc(groups, func(told group.Group) bool { return told.Object() == g.Object() }) {
-				a.Groups = append(a.Groups, group.Group{Kind: g.Kind, Name: g.Name, ID: g.ID, Err: err})
+				said.Groups = append(said.Groups, group.Group{Kind: g.Kind, Name: g.Name, ID: g.ID, Err: err})
 			}
 		}
 	}
-	for i := range a.Groups {
-		a.Groups[i].Observed = now
+	for i := range said.Groups {
+		said.Groups[i].Observed = now
 	}
 	// What is asked again soon is written down only if it is something new.
-	t.changed = t.changed || tool.every >= costly || !a.says(t.answers[tool.name])
-	t.answers[tool.name] = a
+	t.changed = t.changed || tool.every >= costly || !said.says(t.answers[tool.name])
+	t.answers[tool.name] = said
 }
 
 // safely asks a tool; a bug in reading its answer is its error alone.

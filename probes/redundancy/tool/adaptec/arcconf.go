@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/redundancy/group"
@@ -38,7 +40,7 @@ func Parse(number int, config, status []byte) []group.Group {
 	for line := range strings.Lines(string(config)) {
 		p.line(line)
 	}
-	tasks := rebuilds(string(status))
+	tasks := running(string(status))
 	c := raid.Controller{State: p.state, Condition: controllerCondition(p.state), Protected: p.protected}
 	for _, d := range p.disks {
 		if d.State != "" { // an enclosure has none
@@ -60,6 +62,7 @@ type parser struct {
 	state     string
 	section   string
 	protected *bool
+	checks    []string // what it says of checks in the background
 	volumes   []*volume
 	current   *volume
 	disks     []*raid.Disk
@@ -70,6 +73,7 @@ type volume struct {
 	raid.Volume
 	id         string
 	confirming bool
+	checked    time.Time // the end of the last check; zero if it does not say so
 }
 
 var (
@@ -110,6 +114,8 @@ func (p *parser) controllerLine(key, value string) {
 	switch key {
 	case "controller status":
 		p.state = value
+	case "background consistency check", "background consistency check period", "data scrubbing":
+		p.checks = append(p.checks, key+" "+value)
 	case "status", "overall backup unit status", "backup power status":
 		// The status of a battery, of a zero-maintenance module, or of a backup unit.
 		switch word := strings.ToLower(value); {
@@ -136,6 +142,8 @@ func (v *volume) line(key, value string) {
 		for place := range strings.FieldsSeq(value) {
 			v.Disks = append(v.Disks, raid.Disk{Name: place, State: "listed", Role: raid.Active})
 		}
+	case "last consistency check completion time":
+		v.checked = date(value)
 	case "number of segments":
 		if n, err := strconv.Atoi(value); err == nil && n < 1000 {
 			v.Expected = n
@@ -186,24 +194,49 @@ func (p *parser) diskLine(key, value string) {
 	}
 }
 
-func (p *parser) volume(v *volume, tasks map[string]float64) group.Group {
+func (p *parser) volume(v *volume, tasks map[string]group.Sync) group.Group {
 	g := group.Group{Kind: group.Adaptec, Name: p.name + "/ld" + v.id}
 	v.Fill(&g)
+	rebuilding := g.Sync.Rebuilding
 	for _, number := range p.dedicated {
 		if number == v.id {
 			g.Spares++
 		}
 	}
-	if ratio, running := tasks[v.id]; running {
-		g.Sync.Rebuilding, g.Sync.HasRatio, g.Sync.Ratio = true, true, ratio
-	}
+	g.Sync = tasks[v.id]
+	g.Sync.Rebuilding = g.Sync.Rebuilding || rebuilding
 	g.Sync.Confirming = v.confirming
+	if g.Err == nil && g.Design > 0 {
+		g.Scrub = group.Scrub{Possible: !v.checked.IsZero() || !p.background(), Last: v.checked, Watched: true}
+	}
+	if len(p.checks) > 0 {
+		g.Note("The controller says of checks: %s.", strings.Join(p.checks, ", "))
+	}
 	return g
 }
 
-// rebuilds returns the ratio of each rebuild that runs, by logical device.
-func rebuilds(text string) map[string]float64 {
-	running := map[string]float64{}
+// background reports whether the controller checks all volumes over and over, of
+// which it does not say how far it is.
+func (p *parser) background() bool {
+	return slices.ContainsFunc(p.checks, func(said string) bool {
+		return !strings.Contains(said, "period") && !strings.HasSuffix(strings.ToLower(said), " disabled")
+	})
+}
+
+// date reads a time, in UTC, because the tool runs so. It is zero if there was
+// none.
+func date(text string) (t time.Time) {
+	for _, form := range []string{time.DateTime, "01/02/2006 15:04:05", "Mon Jan _2 15:04:05 2006", "Mon Jan _2 15:04:05 MST 2006"} {
+		if t, err := time.Parse(form, text); err == nil {
+			return t
+		}
+	}
+	return t
+}
+
+// running returns what is done to each logical device, and how far it is.
+func running(text string) map[string]group.Sync {
+	all := map[string]group.Sync{}
 	device, operation := "", ""
 	for line := range strings.Lines(text) {
 		key, value, _ := raid.Pair(line)
@@ -214,10 +247,16 @@ func rebuilds(text string) map[string]float64 {
 			operation = strings.ToLower(value)
 		case "percentage complete":
 			ratio, ok := raid.Number(value)
-			if ok && device != "" && strings.Contains(operation, "rebuild") {
-				running[device] = ratio
+			if !ok || device == "" {
+				continue
+			}
+			s := group.Sync{HasRatio: true, Ratio: ratio}
+			s.Rebuilding = strings.Contains(operation, "rebuild")
+			s.Scrubbing = strings.Contains(operation, "verify") || strings.Contains(operation, "consistency")
+			if s.Rebuilding || s.Scrubbing {
+				all[device] = s
 			}
 		}
 	}
-	return running
+	return all
 }

@@ -13,7 +13,7 @@ import (
 	"hygiene_exporter/probes/redundancy/tool/raid"
 )
 
-const size = `[\d.]+[MGT]B`
+const size = `([\d.]+)[MGT]B`
 
 var (
 	setRow    = regexp.MustCompile(`^\s*\d+\s+(\S.*?)\s+(\d+)\s+` + size + `\s+` + size + `\s+` + size + `\s+(\S.*?)\s*$`)
@@ -25,35 +25,80 @@ var (
 type set struct {
 	name    string
 	disks   int
+	empty   bool // no volume takes any of its space
 	state   string
 	members []raid.Disk
 	used    bool
 }
 
-// Parse reads what cli64 prints for "rsf info", "vsf info" and "disk info". A
-// set of which no volume is listed has no level.
-func Parse(sets, volumes, disks []byte) ([]group.Group, error) {
-	all := parseSets(string(sets))
-	if len(all) == 0 && !strings.Contains(string(sets), "Success") {
-		return nil, probes.Because(probes.Unavailable, errors.New("the tool does not list raid sets: "+lastLine(string(sets))))
+// Serial returns the serial number in what cli64 prints for "sys info"; empty if
+// there is none.
+func Serial(system []byte) string {
+	for line := range strings.Lines(string(system)) {
+		if key, value, _ := raid.Pair(line); strings.EqualFold(key, "Serial Number") {
+			return value
+		}
 	}
-	c := group.Group{Kind: group.Areca, Name: "controller"}
-	whole := raid.Controller{Condition: raid.Optimal, Disks: parseDisks(string(disks), all)}
+	return ""
+}
+
+// Outputs are what cli64 prints for "rsf info", "vsf info" and "disk info".
+type Outputs struct{ Sets, Volumes, Disks []byte }
+
+// Parse reads what cli64 says of the controller of this name. Of a set with a
+// volume that is not listed, only the disks are known, and the error says so.
+func Parse(controller string, out Outputs) ([]group.Group, error) {
+	all := parseSets(string(out.Sets))
+	if len(all) == 0 && !strings.Contains(string(out.Sets), "Success") {
+		return nil, probes.Because(probes.Unavailable, errors.New("the tool does not list raid sets: "+lastLine(string(out.Sets))))
+	}
+	c := group.Group{Kind: group.Areca, Name: controller}
+	whole := raid.Controller{Condition: raid.Optimal, Disks: parseDisks(string(out.Disks), all)}
 	whole.Fill(&c)
 	groups := []group.Group{c}
-	for line := range strings.Lines(string(volumes)) {
+	for line := range strings.Lines(string(out.Volumes)) {
 		if m := volumeRow.FindStringSubmatch(line); m != nil {
-			groups = append(groups, parseVolume(m, all))
+			groups = append(groups, parseVolume(controller, m, all))
 		}
 	}
+	var err error
 	for _, s := range all {
 		// A disk that is passed through is no volume.
-		if !s.used && !strings.HasPrefix(s.name, "PassThrough") {
-			groups = append(groups, s.group(s.name, raid.Volume{Level: "not listed", State: s.state, Condition: condition(s.state)}))
+		if s.used || strings.HasPrefix(s.name, "PassThrough") {
+			continue
+		}
+		groups = append(groups, s.alone(controller))
+		if !s.empty {
+			err = probes.Because(probes.Unavailable, fmt.Errorf("the tool lists no volume of raid set %q, so that it is not known what survives", s.name))
 		}
 	}
-	return groups, nil
+	return groups, err
 }
+
+// alone describes a set of which no volume is listed. It has no level of its own,
+// so that nothing is said to survive; but what has failed is known, and that what
+// is degraded once survived something.
+func (s *set) alone(controller string) group.Group {
+	g := group.Group{Kind: group.Areca, Name: controller + "/set/" + clean(s.name), Known: true, Expected: s.disks}
+	g.Note("The tool says of the raid set: state %s. It lists no volume of it, and so no RAID level.", s.state)
+	for _, d := range s.members {
+		g.Members = append(g.Members, group.Member{Name: d.Name, Active: true, State: d.State})
+	}
+	switch condition(s.state) {
+	case raid.Optimal:
+	case raid.Degraded, raid.Partial:
+		g.Design = 1
+		g.Sync.Rebuilding = strings.HasPrefix(strings.ToLower(s.state), "rebuild")
+	case raid.Broken:
+		g.Failed = "the tool says that it is " + s.state
+	case raid.Odd:
+		g.Unclear(group.Word("the state", s.state))
+	}
+	return g
+}
+
+// clean takes out what separates the parts of a name.
+func clean(name string) string { return strings.ReplaceAll(name, "/", "_") }
 
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
@@ -64,7 +109,7 @@ func parseSets(text string) (all []*set) {
 	for line := range strings.Lines(text) {
 		if m := setRow.FindStringSubmatch(line); m != nil {
 			n, _ := strconv.Atoi(m[2])
-			all = append(all, &set{name: m[1], disks: min(n, 1000), state: m[3]})
+			all = append(all, &set{name: m[1], disks: min(n, 1000), empty: m[3] == m[4], state: m[6]})
 		}
 	}
 	return all
@@ -81,9 +126,9 @@ func parseDisks(text string, sets []*set) (disks []raid.Disk) {
 		if m[3] != "" {
 			name = "enclosure " + m[2] + " " + strings.ToLower(strings.Join(strings.FieldsFunc(m[3], func(r rune) bool { return r == ' ' || r == '#' }), " "))
 		}
-		d := raid.Disk{Name: name, State: m[5], Role: role(m[5])}
+		d := raid.Disk{Name: name, State: m[6], Role: role(m[6])}
 		for _, s := range sets {
-			if s.name == m[5] {
+			if s.name == m[6] {
 				d.Role = raid.Active
 				s.members = append(s.members, d)
 			}
@@ -109,24 +154,27 @@ func role(usage string) raid.Role {
 
 // parseVolume reads the row of a volume. Its name and that of its set stand side
 // by side, and both may hold spaces.
-func parseVolume(m []string, sets []*set) group.Group {
-	v := raid.Volume{Level: m[2], State: m[3], Condition: condition(m[3])}
+func parseVolume(controller string, m []string, sets []*set) group.Group {
+	v := raid.Volume{Level: m[2], State: m[4], Condition: condition(m[4])}
 	for _, s := range sets {
 		if name, is := strings.CutSuffix(m[1], s.name); is && strings.TrimSpace(name) != "" {
 			s.used = true
-			return s.group(strings.TrimSpace(name), v)
+			return s.group(controller+"/"+clean(strings.TrimSpace(name)), v)
 		}
 	}
-	g := group.Group{Kind: group.Areca, Name: m[1]}
+	g := group.Group{Kind: group.Areca, Name: controller + "/" + clean(m[1])}
 	v.Fill(&g)
 	g.Unclear(probes.Because(probes.Malformed, fmt.Errorf("the volume belongs to no raid set that the tool lists")))
 	return g
 }
 
 func (s *set) group(name string, v raid.Volume) group.Group {
-	g := group.Group{Kind: group.Areca, Name: strings.ReplaceAll(name, "/", "_")}
+	g := group.Group{Kind: group.Areca, Name: name}
 	v.Disks, v.Expected = append(v.Disks, s.members...), s.disks
 	v.Fill(&g)
+	if g.Err == nil && g.Design > 0 {
+		g.Scrub = group.Scrub{Possible: true, Watched: true}
+	}
 	switch word := strings.ToLower(v.State); {
 	case strings.HasPrefix(word, "rebuild"):
 		g.Sync.Rebuilding = true

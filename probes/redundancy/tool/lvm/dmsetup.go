@@ -16,8 +16,9 @@ import (
 const maxLegs = 1000
 
 // Parse reads what "dmsetup status" prints, and the JSON of lvs that tells on
-// which disks the legs lie. The latter may be empty.
-func Parse(status, report []byte) []group.Group {
+// which devices the legs lie; what the kernel says of their disks goes before it.
+// The latter two may be empty.
+func Parse(status, report []byte, legs Legs) []group.Group {
 	lies := parseReport(report)
 	var groups []group.Group
 	for line := range strings.Lines(string(status)) {
@@ -39,7 +40,7 @@ func Parse(status, report []byte) []group.Group {
 		default:
 			continue
 		}
-		lies.place(&g)
+		lies.place(&g, legs)
 		groups = append(groups, g)
 	}
 	return groups
@@ -150,6 +151,8 @@ func tolerate(g *group.Group, level, health string) {
 		g.Known = false
 		g.Unclear(group.Word("the RAID level", level))
 	}
+	g.Scrub.Possible = g.Known && g.Design > 0
+	g.Scrub.Watched = g.Scrub.Possible
 	if g.Known && g.Tolerated < 0 {
 		g.Failed = fmt.Sprintf("%d of %d legs are in order, and that is not enough for %s", all, n, level)
 	}

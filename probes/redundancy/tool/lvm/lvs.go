@@ -1,10 +1,14 @@
 package lvm
 
 import (
+	"cmp"
 	"encoding/json"
+	"path"
 	"strings"
 
+	"hygiene_exporter/probes/internal/rootfs"
 	"hygiene_exporter/probes/redundancy/group"
+	"hygiene_exporter/probes/redundancy/sysfs"
 )
 
 // A layout is where the legs of volumes lie: by volume, and by the number of
@@ -63,14 +67,45 @@ func disks(devices string) string {
 	return strings.Join(names, ",")
 }
 
+// A Legs says on which disk each leg of a volume lies, by volume, and by the
+// number of the leg.
+type Legs map[string]map[string]string
+
+// Disks finds the disks of legs in /sys/block, through partitions and encryption.
+// A leg on several disks has none.
+func Disks(files *rootfs.FS) Legs {
+	legs := Legs{}
+	devices, err := sysfs.Names(files, "/sys/block")
+	if err != nil {
+		return legs // what LVM says remains
+	}
+	for _, device := range devices {
+		if !strings.HasPrefix(device, "dm-") {
+			continue
+		}
+		name, err := files.ReadFile(path.Join("/sys/block", device, "dm/name"), 1000)
+		volume, leg, is := cutLeg(objectName(strings.TrimSpace(string(name))))
+		disk := sysfs.Disk(files, path.Join("/sys/block", device))
+		if err != nil || !is || disk == device {
+			continue
+		}
+		if legs[volume] == nil {
+			legs[volume] = map[string]string{}
+		}
+		legs[volume][leg] = disk
+	}
+	return legs
+}
+
 // place names the disks of the legs: two on one disk fail together.
-func (l layout) place(g *group.Group) {
-	legs := l[g.Name]
+func (l layout) place(g *group.Group, legs Legs) {
 	for i := range g.Members {
 		m := &g.Members[i]
-		if disk := legs[strings.TrimPrefix(m.Name, "leg ")]; disk != "" {
-			m.State += " on " + disk
-			m.Domains = group.In(group.Disk, disk)
+		leg := strings.TrimPrefix(m.Name, "leg ")
+		device := l[g.Name][leg]
+		if device != "" {
+			m.State += " on " + device
 		}
+		m.Domains = group.In(group.Disk, cmp.Or(legs[g.Name][leg], device))
 	}
 }

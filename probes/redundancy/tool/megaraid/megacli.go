@@ -11,16 +11,22 @@ import (
 )
 
 // MegaCli reads what MegaCli prints for "-LDPDInfo -aALL", or "-LDInfo -Lall -aALL"
-// of versions that cannot do that, for "-PDList -aALL" and for
-// "-AdpBbuCmd -GetBbuStatus -aALL". Each of them may be empty.
-func MegaCli(volumes, disks, battery []byte) []group.Group {
+// of versions that cannot do that, for "-PDList -aALL", for
+// "-AdpBbuCmd -GetBbuStatus -aALL", and for "-AdpPR -Info -aALL" and
+// "-AdpCcSched -Info -aALL". Each of them may be empty.
+func MegaCli(volumes, disks, battery []byte, checks Checks) []group.Group {
 	m := megacli{}
 	m.volumes(string(volumes))
 	m.disks(string(disks))
 	m.battery(string(battery))
+	patrol, consistency := textChecks(checks.Patrol), textChecks(checks.Consistency)
 	var groups []group.Group
 	for _, a := range m.adapters {
-		groups = append(groups, a.groups()...)
+		all := a.groups()
+		for i := range a.volumes {
+			checked(&all[i+1], a.volumes[i].id, nil, patrol["c"+a.number], consistency["c"+a.number])
+		}
+		groups = append(groups, all...)
 	}
 	return groups
 }
@@ -233,6 +239,7 @@ func (m *megacli) battery(text string) {
 	}
 }
 
+// groups returns the controller, and then its volumes.
 func (a *adapter) groups() []group.Group {
 	name := "c" + a.number
 	g := group.Group{Kind: group.MegaRAID, Name: name}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/redundancy/group"
@@ -28,6 +29,7 @@ type answer struct {
 
 // shown is what "show all" says of a controller. The rest is of no interest.
 type shown struct {
+	Basics   map[string]raid.Word `json:"Basics"`
 	Status   map[string]raid.Word `json:"Status"`
 	HwCfg    map[string]raid.Word `json:"HwCfg"`
 	Topology []struct {
@@ -62,15 +64,17 @@ type pack struct {
 	State raid.Word `json:"State"`
 }
 
-// StorCLI reads the JSON of "storcli /cALL show all", and of
-// "storcli /cALL/eALL/sALL show rebuild" where there is one.
-func StorCLI(show, rebuild []byte) ([]group.Group, error) {
+// StorCLI reads the JSON of "storcli /cALL show all", of
+// "storcli /cALL/eALL/sALL show rebuild" where there is one, and of
+// "storcli /cALL show patrolread" and "show cc".
+func StorCLI(show, rebuild []byte, checks Checks) ([]group.Group, error) {
 	var a answer
 	if err := json.Unmarshal(show, &a); err != nil {
 		return nil, probes.Because(probes.Malformed, fmt.Errorf("the output is no JSON: %w", err))
 	}
 	var groups []group.Group
 	progress := rebuilds(rebuild)
+	patrol, consistency := jsonChecks(checks.Patrol), jsonChecks(checks.Consistency)
 	for _, c := range a.Controllers {
 		name := "c" + string(c.Status.Controller)
 		if c.Status.Status != "Success" {
@@ -94,10 +98,24 @@ func StorCLI(show, rebuild []byte) ([]group.Group, error) {
 		}
 		groups = append(groups, s.controller(name))
 		for i := range s.Volumes {
-			groups = append(groups, s.volume(name, i, progress))
+			g := s.volume(name, i, progress)
+			_, id, _ := strings.Cut(g.Name, "/v")
+			checked(&g, id, s.ahead(), patrol[name], consistency[name])
+			groups = append(groups, g)
 		}
 	}
 	return groups, nil
+}
+
+// ahead returns by how much the clock of the controller is ahead of that of the
+// host, which the tool tells in UTC, because it runs so; nil if that is not known.
+func (s *shown) ahead() *time.Duration {
+	controller, err := time.Parse(clock, string(s.Basics["Current Controller Date/Time"]))
+	host, failed := time.Parse(clock, string(s.Basics["Current System Date/time"]))
+	if err != nil || failed != nil {
+		return nil
+	}
+	return new(controller.Sub(host))
 }
 
 // none tells a host without a controller from a tool that fails.

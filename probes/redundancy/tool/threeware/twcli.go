@@ -133,6 +133,9 @@ func volume(controller, unit, level, state string, fields []string, disks []driv
 	}
 	g := group.Group{Kind: group.ThreeWare, Name: controller + "/" + unit}
 	v.Fill(&g)
+	if g.Err == nil && g.Design > 0 {
+		g.Scrub = group.Scrub{Possible: true, Watched: true}
+	}
 	ratio, has := 0.0, false
 	if len(fields) > 3 {
 		ratio, has = raid.Percent(fields[3]) // how much is rebuilt
