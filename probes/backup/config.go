@@ -105,6 +105,8 @@ type Restore struct {
 	Sample Size `yaml:"sample"`
 	// What must hold of what was restored.
 	Assert job.Assert `yaml:"assert"`
+	// How much memory each process of the engine may have that loads what was restored, such as 4GiB; 0 means 1GiB.
+	Memory Size `yaml:"memory"`
 }
 
 // Anomaly says what is normal. It is learnt from earlier backups of the same
@@ -207,6 +209,11 @@ func (j Job) validate() error {
 			at(fmt.Sprintf("restore.assert.required[%d]", i), "%.80q is not a valid pattern", pattern)
 		}
 	}
+	for i, q := range j.Restore.Assert.Queries {
+		if err := q.Validate(); err != nil {
+			errs = append(errs, probes.At(fmt.Sprintf("restore.assert.queries[%d]", i), err))
+		}
+	}
 	kind, known := kindOf(j.Kind)
 	if !known {
 		at("kind", "%.40q is unknown; there are %s", j.Kind, strings.Join(kindNames(), ", "))
@@ -216,6 +223,9 @@ func (j Job) validate() error {
 		if j.Verify.interval(d) > 0 && !slices.Contains(kind.Depths, d) {
 			at("verify."+string(d), "the kind %s cannot be checked so deeply", kind.Name)
 		}
+	}
+	if len(j.Restore.Assert.Queries) > 0 && !slices.Contains(kind.Depths, job.Loaded) {
+		at("restore.assert.queries", "the kind %s loads nothing that could be asked", kind.Name)
 	}
 	if j.Verify.Asserted > 0 && j.Restore.Assert.None() {
 		at("verify.asserted", "there is nothing under restore.assert")

@@ -112,7 +112,10 @@ func (p *probe) deep(place *place, s seen, r *record, now time.Time) (pending, b
 
 func (p *probe) restoreOf(place *place) job.Restore {
 	conf := place.job.Restore
-	return job.Restore{Source: conf.Source, Sample: int64(conf.Sample), Assert: conf.Assert, RPO: time.Duration(place.job.RPO)}
+	return job.Restore{
+		Source: conf.Source, Sample: int64(conf.Sample), Assert: conf.Assert,
+		RPO: time.Duration(place.job.RPO), Memory: int64(conf.Memory),
+	}
 }
 
 // rolling chooses what was not read for the longest: what never was before all.

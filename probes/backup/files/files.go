@@ -20,6 +20,7 @@ import (
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup/content"
+	"hygiene_exporter/probes/backup/engine"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/backup/stream"
 )
@@ -32,7 +33,7 @@ func Kind() job.Kind {
 		Keys:     []string{"paths", "exclude", "set", "content", "manifest", "settle"},
 		Needs:    []string{"paths"},
 		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Loaded, job.Asserted},
-		Commands: append(stream.Commands(), programs()...),
+		Commands: slices.Concat(stream.Commands(), programs(), engine.Commands()),
 		Check:    validate,
 		Open:     func(host probes.Host, o job.Options) job.Copy { return open(host, o) },
 	}

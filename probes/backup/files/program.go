@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 
 	"hygiene_exporter/probes"
-	"hygiene_exporter/probes/backup/content"
 	"hygiene_exporter/probes/backup/job"
 )
 
@@ -34,7 +32,6 @@ func programs() []probes.Command {
 		{Entry: "pg_verifybackup", Argv: []string{"pg_verifybackup", "-q", "-n", "{0}"}, Objects: absolute, Help: "Compares a base backup with its manifest."},
 		{Entry: "pg_verifybackup-version", Argv: []string{"pg_verifybackup", "--version"}, Help: "The version of pg_verifybackup."},
 		{Entry: "sqlite3", Argv: []string{"sqlite3", "-init", "/dev/null", "-batch", "file:{0}?mode=ro&immutable=1", "PRAGMA integrity_check(20)"}, Objects: escaped, Help: "Checks an SQLite database without writing beside it."},
-		{Entry: "sqlite3-load", Argv: []string{"sqlite3", "-init", "/dev/null", "-batch", "-bail", "{0}"}, Objects: absolute, Help: "Loads a dump into a database in the scratch directory."},
 		{Entry: "sqlite3-version", Argv: []string{"sqlite3", "--version"}, Help: "The version of SQLite."},
 		{Entry: "redis-check-rdb", Argv: []string{"redis-check-rdb", "{0}"}, Objects: absolute, Help: "Checks a dump of Redis."},
 		{Entry: "redis-check-rdb-version", Argv: []string{"redis-check-rdb", "--version"}, Help: "The version of Redis."},
@@ -229,40 +226,6 @@ func (p *program) script(ctx context.Context, name string, out io.Writer) (job.T
 		return tool, err
 	}
 	return tool, pgRestoreFlaw(result)
-}
-
-// load loads a restored file into an engine that needs no server.
-func (p *program) load(ctx context.Context, kind content.Type, name string) (job.Tool, error) {
-	switch kind {
-	case content.SQLite:
-		return p.sqlite(ctx, name)
-	case content.Redis:
-		return p.redis(ctx, name)
-	case content.SQLiteDump:
-		return p.loadSQLite(ctx, name)
-	}
-	return job.Tool{}, probes.Because(probes.Unsupported, fmt.Errorf("no engine here loads %s", kind))
-}
-
-func (p *program) loadSQLite(ctx context.Context, name string) (job.Tool, error) {
-	tool, err := p.tool(ctx, "sqlite3")
-	if err != nil {
-		return tool, err
-	}
-	dump, err := os.Open(name)
-	if err != nil {
-		return tool, err
-	}
-	defer dump.Close()
-	database := name + ".loaded"
-	out, err := p.pipes.Pipe(ctx, dump, io.Discard, "sqlite3-load", database)
-	switch {
-	case err != nil:
-		return tool, err
-	case out.ExitCode != 0:
-		return tool, job.Flawed(job.Damaged, "SQLite cannot load the dump: %.200s", firstLine(out.Stderr))
-	}
-	return p.sqlite(ctx, database)
 }
 
 func firstLine(text []byte) string {

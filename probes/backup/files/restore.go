@@ -18,30 +18,45 @@ import (
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup/content"
+	"hygiene_exporter/probes/backup/engine"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/backup/restore"
 	"hygiene_exporter/probes/backup/stream"
 )
 
-// restore restores the newest backup into the scratch directory.
+// restore restores the newest backup into the scratch directory, and loads it
+// into its engine where that is asked for.
 func (l *location) restore(ctx context.Context, task job.Task) job.Outcome {
 	out := job.Outcome{Units: map[string]error{}}
+	load := task.Depth == job.Loaded || task.Depth == job.Asserted && len(task.Restore.Assert.Queries) > 0
+	if load {
+		task.Restore.Sample = 0 // a part cannot be loaded
+	}
 	w, err := restore.New(l.host.Files, task.Restore, task.Point.At, task.Point.Size)
 	if err != nil {
 		out.Err = err
 		return out
 	}
 	defer func() { _ = w.Close() }()
+	session := engine.New(l.host, task.Restore, task.Point.At)
+	defer func() {
+		if err := session.Close(); err != nil {
+			out.Note("what the engine wrote could not be removed: %v", err)
+		}
+	}()
 	for _, unit := range task.Units {
-		r := &restorer{location: l, writer: w, out: &out, scratch: task.Restore.Scratch}
+		r := &restorer{location: l, writer: w, out: &out}
 		out.Err = worse(out.Err, r.unit(ctx, unit.ID), unit.ID)
 		out.Bytes += unit.Bytes
-		if task.Depth == job.Loaded && out.Err == nil {
-			out.Err = worse(nil, r.load(ctx), unit.ID)
+		if load && out.Err == nil {
+			out.Err = worse(nil, r.load(ctx, session, task.Restore.Scratch), unit.ID)
 		}
 	}
 	if out.Err == nil {
 		out.Err = w.Assertions()
+	}
+	if load && out.Err == nil {
+		out.Err = session.Assert(ctx)
 	}
 	out.Duration, out.RestoredBytes = w.Duration, w.Bytes
 	out.Size, out.Files = job.Of(w.Bytes), job.Of(w.Count)
@@ -52,6 +67,10 @@ func (l *location) restore(ctx context.Context, task job.Task) job.Outcome {
 	if task.Restore.Source != "" {
 		out.Note("%d files were compared with the source", w.Compared)
 	}
+	for _, note := range session.Notes {
+		out.Note("%s", note)
+	}
+	out.Judged(session.Tools...)
 	switch {
 	case w.Enough():
 		out.Size, out.Files = job.Count{}, job.Count{}
@@ -59,10 +78,7 @@ func (l *location) restore(ctx context.Context, task job.Task) job.Outcome {
 		out.Reached = append(out.Reached, job.Structure, job.Read)
 	}
 	if out.Err == nil {
-		out.Reached = append(out.Reached, job.Restored)
-		if !task.Restore.Assert.None() {
-			out.Reached = append(out.Reached, job.Asserted)
-		}
+		out.Reached = append(out.Reached, reached(task, load)...)
 		for _, unit := range task.Units {
 			out.Units[unit.ID] = nil
 		}
@@ -70,15 +86,26 @@ func (l *location) restore(ctx context.Context, task job.Task) job.Outcome {
 	return out
 }
 
+// reached are the depths of a test restore that has found nothing wrong.
+func reached(task job.Task, loaded bool) []job.Depth {
+	depths := []job.Depth{job.Restored}
+	if loaded {
+		depths = append(depths, job.Loaded)
+	}
+	if assert := task.Restore.Assert; !assert.None() && (loaded || len(assert.Queries) == 0) {
+		depths = append(depths, job.Asserted)
+	}
+	return depths
+}
+
 // A restorer restores one unit.
 type restorer struct {
 	*location
-	writer  *restore.Writer
-	out     *job.Outcome
-	scratch string
+	writer *restore.Writer
+	out    *job.Outcome
 
 	kind     content.Type // of what was restored
-	restored string       // relative path of a single file that was
+	restored string       // relative path of it, if it is one thing that an engine loads
 }
 
 func (r *restorer) unit(ctx context.Context, name string) error {
@@ -138,7 +165,10 @@ func (r *restorer) stream(ctx context.Context, base string, at time.Time, in io.
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if r.kind = content.Detect(head); r.kind == content.Tar {
+	switch r.kind = content.Detect(head); {
+	case r.kind == content.Tar && path.Base(string(firstMember(head))) == "toc.dat":
+		r.kind = content.PgDump // an archive for pg_restore alone
+	case r.kind == content.Tar:
 		return r.writer.Tar(ctx, buffered)
 	}
 	r.restored = base
@@ -294,6 +324,9 @@ func (r *restorer) directory(ctx context.Context, top string) error {
 	err = r.each(ctx, top, func(name string, info fs.FileInfo) error {
 		return r.copy(ctx, top, name, info, manifest)
 	})
+	if t.names["PG_VERSION"] {
+		r.kind, r.restored = content.BaseBackup, "."
+	}
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
@@ -332,13 +365,9 @@ func (r *restorer) copy(ctx context.Context, top, name string, info fs.FileInfo,
 }
 
 // load loads what was restored into a real engine.
-func (r *restorer) load(ctx context.Context) error {
+func (r *restorer) load(ctx context.Context, session *engine.Session, scratch string) error {
 	if r.restored == "" {
 		return probes.Because(probes.Unsupported, errors.New("no engine loads what was restored"))
 	}
-	tool, err := r.program.load(ctx, r.kind, filepath.Join(r.scratch, r.restored))
-	if err == nil {
-		r.out.Judged(tool)
-	}
-	return err
+	return session.Load(ctx, r.kind, filepath.Join(scratch, r.restored))
 }

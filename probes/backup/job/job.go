@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"hygiene_exporter/probes"
@@ -213,6 +214,9 @@ type Restore struct {
 	Assert  Assert
 	// RPO is how old the data may be: what the canary is measured by.
 	RPO time.Duration
+	// Memory is how many bytes of it each process of an engine may have; 0: as
+	// the engine thinks fit.
+	Memory int64
 }
 
 // Assert is what must hold of restored data. The zero value demands nothing.
@@ -225,11 +229,45 @@ type Assert struct {
 	Required []string `yaml:"required"`
 	// Pattern of a file that must be younger than the recovery point objective, by its time of change, when the backup was made.
 	Canary string `yaml:"canary"`
+	// What an engine must answer that has loaded what was restored.
+	Queries []Query `yaml:"queries"`
+}
+
+// A Query is asked of the engine that has loaded what was restored. All that is
+// set must hold of the answer.
+type Query struct {
+	// In the language of the engine: SQL, or a command of Redis such as DBSIZE.
+	Query string `yaml:"query"`
+	// Database that is asked. Empty means the only one; a dump that makes none is loaded into one of the name of the file, up to its first point.
+	Database string `yaml:"database"`
+	// The whole answer: columns parted by |, rows by newlines.
+	Equals string `yaml:"equals"`
+	// Smallest number that it may be, such as a count of rows; 0 means any.
+	Min int64 `yaml:"min"`
+	// Largest number that it may be; 0 means any.
+	Max int64 `yaml:"max"`
+	// Whether it must be an instant that is younger than the recovery point objective was when the backup was made: a date and time, in UTC unless it says otherwise, or seconds since 1970.
+	Fresh bool `yaml:"fresh"`
+}
+
+// Validate returns what is wrong with a query.
+func (q Query) Validate() error {
+	switch {
+	case strings.TrimSpace(q.Query) == "":
+		return probes.At("query", errors.New("is missing"))
+	case q.Equals == "" && q.Min == 0 && q.Max == 0 && !q.Fresh:
+		return errors.New("demands nothing: set equals, min, max or fresh")
+	case q.Max != 0 && q.Min > q.Max:
+		return probes.At("min", fmt.Errorf("%d is above max, which is %d", q.Min, q.Max))
+	case strings.ContainsAny(q.Database, "=/\x00\n") || strings.HasPrefix(q.Database, "-"):
+		return probes.At("database", fmt.Errorf("%.60q is no name of a database", q.Database))
+	}
+	return nil
 }
 
 // None reports whether nothing is demanded.
 func (a Assert) None() bool {
-	return a.MinFiles == 0 && a.MinBytes == 0 && len(a.Required) == 0 && a.Canary == ""
+	return a.MinFiles == 0 && a.MinBytes == 0 && len(a.Required) == 0 && a.Canary == "" && len(a.Queries) == 0
 }
 
 // An Outcome is what came of a task.

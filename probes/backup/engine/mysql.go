@@ -1,0 +1,280 @@
+package engine
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/job"
+)
+
+// A mariadb is a throw-away server of MariaDB.
+type mariadb struct {
+	*Session
+	binary binary
+	data   string
+	socket string
+	output *process
+}
+
+// mariadb starts a server that holds nothing, once.
+func (s *Session) mariadb(ctx context.Context) (*mariadb, error) {
+	for _, one := range s.loaded {
+		if m, ok := one.(*mariadb); ok {
+			return m, nil
+		}
+	}
+	list, err := s.binaries(ctx, "mariadbd", "/usr/sbin", "/usr/libexec", "/usr/bin", "/usr/local/bin", "/usr/local/mysql/bin")
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, probes.Because(probes.Unsupported, errors.New("no server of MariaDB is installed here"))
+	}
+	m := &mariadb{Session: s, binary: list[len(list)-1], data: filepath.Join(s.dir, "mariadb"), socket: filepath.Join(s.dir, "mariadb.sock")}
+	// "mariadbd  Ver 10.11.19-MariaDB": the client that it is called like says less.
+	if _, after, ok := strings.Cut(m.binary.text, "Ver "); ok {
+		m.binary.version, m.binary.printed = parseVersion(after)
+	}
+	printed := &beginning{}
+	out, err := s.pipe(ctx, nil, printed, "mariadb-install-db", "/usr/bin/mariadb-install-db", m.data)
+	if err != nil {
+		return nil, err
+	}
+	if out.ExitCode != 0 {
+		out.Stderr = append(out.Stderr, printed.kept.Bytes()...)
+		return nil, unavailable("mariadb-install-db", out)
+	}
+	return m, m.start(ctx, "mariadbd")
+}
+
+// start starts the server and waits until it answers.
+func (m *mariadb) start(ctx context.Context, entry string) error {
+	m.output = m.serve(entry, m.binary.path, m.data, m.socket)
+	if !slices.Contains(m.loaded, server(m)) {
+		m.loaded = append(m.loaded, m)
+	}
+	ready := func() bool { return m.answers(ctx, m.socket) }
+	if err := m.output.await(ctx, ready); err != nil {
+		return err
+	}
+	if m.output.ended() {
+		out, err := m.output.result()
+		if err != nil {
+			return err
+		}
+		return unavailable("mariadbd", out)
+	}
+	return nil
+}
+
+// answers reports whether somebody listens on a socket.
+func (s *Session) answers(ctx context.Context, socket string) bool {
+	conn, err := s.host.Dial(ctx, "unix", socket)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+// stop ends the server. It is one process, and what it leaves behind is worth
+// nothing.
+func (m *mariadb) stop() { m.output.kill() }
+
+// client runs statements and returns what was printed.
+func (m *mariadb) client(ctx context.Context, database string, in io.Reader, out io.Writer) (probes.Output, error) {
+	return m.pipe(ctx, in, out, "mariadb", "/usr/bin/mariadb", m.socket, cmp.Or(database, "information_schema"))
+}
+
+// query implements server.
+func (m *mariadb) query(ctx context.Context, database, text string) (string, error) {
+	printed := &beginning{}
+	out, err := m.client(ctx, database, strings.NewReader(text), printed)
+	switch {
+	case err != nil:
+		return "", err
+	case out.ExitCode == 0:
+		return strings.ReplaceAll(printed.text(), "\t", "|"), nil
+	}
+	e := parseMySQLError(out.Stderr)
+	switch {
+	case e.number == "1064":
+		return "", probes.Because(probes.Malformed, errors.New(e.text))
+	case e.weigh() >= failing:
+		return "", probes.Because(probes.Unavailable, errors.New(e.text))
+	}
+	return "", job.Flawed(job.Unasserted, "%.200s", e.text)
+}
+
+// databases implements server.
+func (m *mariadb) databases(ctx context.Context) ([]string, error) {
+	text, err := m.query(ctx, "", "select schema_name from schemata where schema_name not in ('mysql', 'sys', 'information_schema', 'performance_schema') order by 1")
+	if err != nil || text == "" {
+		return nil, err
+	}
+	return strings.Split(text, "\n"), nil
+}
+
+// A mysqlScript is what a dump of mysqldump or mariadb-dump says of itself.
+type mysqlScript struct {
+	mysql   bool  // it was written by MySQL
+	version []int // of the server that was dumped
+	printed string
+	uses    bool // it makes databases of its own
+	system  bool // it brings the accounts of the server
+	tables  int
+}
+
+var mysqlServer = regexp.MustCompile(`^-- Server version\s+([0-9][^ \n]*)`)
+
+// parseMySQLScript reads the beginnings of the lines of a dump.
+func parseMySQLScript(r io.Reader) (mysqlScript, error) {
+	var s mysqlScript
+	in := bufio.NewReaderSize(r, 64<<10)
+	begin := true
+	for {
+		line, err := in.ReadSlice('\n')
+		switch {
+		case !begin:
+		case bytes.HasPrefix(line, []byte("-- MySQL dump ")):
+			s.mysql = true
+		case bytes.HasPrefix(line, []byte("USE `")):
+			s.uses = true
+			s.system = s.system || bytes.HasPrefix(line, []byte("USE `mysql`"))
+		case bytes.HasPrefix(line, []byte("CREATE TABLE ")):
+			s.tables++
+		case s.version == nil:
+			if match := mysqlServer.FindSubmatch(line); match != nil {
+				s.version, s.printed = parseVersion(string(match[1]))
+				s.mysql = s.mysql && !bytes.Contains(match[1], []byte("MariaDB"))
+			}
+		}
+		begin = !errors.Is(err, bufio.ErrBufferFull)
+		if err != nil && begin {
+			if errors.Is(err, io.EOF) {
+				return s, nil
+			}
+			return s, err
+		}
+	}
+}
+
+// loadMySQLDump loads a dump of MariaDB or MySQL.
+func (s *Session) loadMySQLDump(ctx context.Context, path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	what, err := parseMySQLScript(file)
+	if err != nil {
+		return err
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	m, err := s.mariadb(ctx)
+	if err != nil {
+		return err
+	}
+	if !what.mysql && slices.Compare(release(what.version), release(m.binary.version)) > 0 {
+		return probes.Because(probes.Unsupported, fmt.Errorf("the dump is of MariaDB %s, and the server here is %s", what.printed, m.binary.printed))
+	}
+	database := ""
+	if !what.uses {
+		database = databaseName(path)
+		made := fmt.Sprintf("drop database if exists `%[1]s`; create database `%[1]s`", database)
+		if _, err := m.query(ctx, "", made); err != nil {
+			return probes.Because(probes.Unavailable, err)
+		}
+	}
+	var in io.Reader = file
+	if what.system {
+		in = io.MultiReader(file, strings.NewReader("\nSHUTDOWN;\n"))
+	}
+	out, err := m.client(ctx, database, in, nil)
+	if err != nil {
+		return err
+	}
+	if out.ExitCode != 0 {
+		return parseMySQLError(out.Stderr).judge(what.mysql)
+	}
+	if what.system {
+		if err := m.reopen(ctx); err != nil {
+			return err
+		}
+	}
+	s.judged(m.binary.tool("MariaDB"))
+	s.note("MariaDB has loaded %d tables of %s", what.tables, filepath.Base(path))
+	return nil
+}
+
+// release is the part of a version within which dumps can be loaded both ways.
+func release(version []int) []int { return version[:min(len(version), 2)] }
+
+// reopen starts the server anew without passwords, after a dump of all databases
+// has brought those of the server that was backed up, and ended it.
+func (m *mariadb) reopen(ctx context.Context) error {
+	select {
+	case <-m.output.done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return m.start(ctx, "mariadbd-open")
+}
+
+// A mysqlError is an error that the client prints.
+type mysqlError struct{ number, text string }
+
+var mysqlErrorForm = regexp.MustCompile(`(?m)^.*ERROR ([0-9]+) \(\w+\)(?: at line [0-9]+)?(?: in file: .*?)?: (.*)$`)
+
+func parseMySQLError(stderr []byte) mysqlError {
+	if match := mysqlErrorForm.FindSubmatch(stderr); match != nil {
+		return mysqlError{string(match[1]), string(match[2])}
+	}
+	return mysqlError{text: strings.Join(strings.Fields(string(stderr)), " ")}
+}
+
+// weigh says what an error of loading means: that the server lacks something
+// which is a part of it elsewhere says nothing of the dump.
+func (e mysqlError) weigh() weight {
+	switch e.number {
+	case "1021", "1114", "3", "28":
+		return full
+	case "2002", "2006", "2013", "1037", "1038", "1041", "1053", "1135", "5":
+		return failing
+	case "1115", "1273", "1286", "1524", "1126", "1127", "1128", "1193", "1305", "4161":
+		return lacking // character set, collation, storage engine, plugin, library, variable, function, data type
+	}
+	if strings.Contains(e.text, "Errcode: 28") || strings.Contains(e.text, "No space left on device") {
+		return full
+	}
+	return broken
+}
+
+// judge says what an error means that ended the loading of a dump. The server
+// is not the right judge of a dump of MySQL.
+func (e mysqlError) judge(foreign bool) error {
+	switch w := e.weigh(); {
+	case w == full:
+		return tooLarge("MariaDB has no space left for the dump: %.200s", e.text)
+	case w == failing:
+		return probes.Because(probes.Unavailable, fmt.Errorf("MariaDB failed while it loaded the dump: %.200s", e.text))
+	case w == lacking:
+		return probes.Because(probes.Unsupported, fmt.Errorf("MariaDB lacks something here that the dump needs: %.200s", e.text))
+	case foreign:
+		return probes.Because(probes.Unsupported, fmt.Errorf("MariaDB cannot load the dump, which is of MySQL: %.200s", e.text))
+	}
+	return job.Flawed(job.Damaged, "MariaDB cannot load the dump: %.300s", e.text)
+}
