@@ -3,7 +3,9 @@ package virtual
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -18,12 +20,14 @@ import (
 	"github.com/prometheus/alertmanager/notify"
 	"github.com/prometheus/alertmanager/provider/mem"
 	"github.com/prometheus/alertmanager/silence"
+	"github.com/prometheus/alertmanager/silence/silencepb"
 	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/alertmanager/timeinterval"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/notifier"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // retention is that of Alertmanager.
@@ -41,11 +45,14 @@ type Alertmanager struct {
 
 	starts   int
 	log      *nflog.Log // nil while it is down
-	saved    []byte     // of the log, which is on disk
+	disk     disk
 	alerts   *mem.Alerts
 	silences *silence.Silences
 	stop     func()
 }
+
+// disk is what a member finds again when it starts.
+type disk struct{ log, silences []byte }
 
 // A Notice is one alert of one notification.
 type Notice struct {
@@ -58,6 +65,9 @@ type Notice struct {
 // A Cluster is several Alertmanagers that tell each other what they sent.
 type Cluster struct {
 	Members []*Alertmanager
+	// Network says when alerts that are sent to a member reach it, which may be
+	// several times; nil: once, and soon.
+	Network func() []time.Duration
 
 	mu      sync.Mutex
 	notices []Notice
@@ -106,12 +116,37 @@ func (c *Cluster) others(self *Alertmanager, do func(*Alertmanager)) {
 // later than the one before: no two programs do anything at the same instant.
 func (c *Cluster) Send(alerts ...*notifier.Alert) {
 	for _, m := range c.Members {
-		time.AfterFunc(time.Duration(1+m.position)*latency, func() {
-			if m.log != nil {
-				m.take(alerts)
-			}
+		delays := []time.Duration{0}
+		if c.Network != nil {
+			delays = c.Network()
+		}
+		for _, delay := range delays {
+			time.AfterFunc(delay+time.Duration(1+m.position)*latency, func() {
+				if m.log != nil {
+					m.take(alerts)
+				}
+			})
+		}
+	}
+}
+
+// Silence makes a silence with a member that is up, as a person does.
+func (c *Cluster) Silence(matching model.LabelSet, lasts time.Duration) error {
+	set := &silencepb.MatcherSet{}
+	for name, v := range matching {
+		set.Matchers = append(set.Matchers, &silencepb.Matcher{Name: string(name), Pattern: string(v)})
+	}
+	now := time.Now()
+	for _, m := range c.Members {
+		if m.log == nil {
+			continue
+		}
+		return m.silences.Set(context.Background(), &silencepb.Silence{
+			MatcherSets: []*silencepb.MatcherSet{set}, CreatedBy: "kim",
+			StartsAt: timestamppb.New(now), EndsAt: timestamppb.New(now.Add(lasts)),
 		})
 	}
+	return errors.New("no Alertmanager is up")
 }
 
 // latency is that of the network between the programs.
@@ -153,29 +188,20 @@ func (a *Alertmanager) Start() (err error) {
 	registry := prometheus.NewRegistry()
 	recorder := eventrecorder.NopRecorder()
 	options := nflog.Options{Retention: retention, Logger: quiet(), Metrics: registry}
-	if a.saved != nil {
-		options.SnapshotReader = bytes.NewReader(a.saved)
+	silences := silence.Options{Retention: retention, Logger: quiet(), Metrics: registry}
+	if a.disk.log != nil {
+		options.SnapshotReader = bytes.NewReader(a.disk.log)
+		silences.SnapshotReader = bytes.NewReader(a.disk.silences)
 	}
 	log, err := nflog.New(options)
 	if err != nil {
 		return err
 	}
-	// What others sent meanwhile is learned when the cluster meets again.
-	a.peers(a, func(other *Alertmanager) {
-		if state, err := other.log.MarshalBinary(); err == nil {
-			_ = log.Merge(state) // what cannot be merged is sent twice, as Alertmanager promises
-		}
-	})
-	log.SetBroadcast(func(b []byte) {
-		b = bytes.Clone(b)
-		a.peers(a, func(other *Alertmanager) {
-			peer := other.log // gossip does not wait, and this log is locked now
-			time.AfterFunc(latency, func() { _ = peer.Merge(b) })
-		})
-	})
-	if a.silences, err = silence.New(silence.Options{Retention: retention, Logger: quiet(), Metrics: registry}); err != nil {
+	if a.silences, err = silence.New(silences); err != nil {
 		return err
 	}
+	meet(a, log, func(other *Alertmanager) shared { return other.log })
+	meet(a, a.silences, func(other *Alertmanager) shared { return other.silences })
 	tmpl, err := template.New()
 	if err != nil {
 		return err
@@ -210,17 +236,49 @@ func (a *Alertmanager) Start() (err error) {
 	return nil
 }
 
+// shared is what all members of a cluster know.
+type shared interface {
+	MarshalBinary() ([]byte, error)
+	Merge(b []byte) error
+	SetBroadcast(f func([]byte))
+}
+
+// meet joins what a member knows with what the others do: with all of it now, and
+// with each change soon. What cannot be merged is sent twice, as Alertmanager
+// promises.
+func meet(a *Alertmanager, own shared, of func(*Alertmanager) shared) {
+	a.peers(a, func(other *Alertmanager) {
+		if state, err := of(other).MarshalBinary(); err == nil {
+			_ = own.Merge(state)
+		}
+	})
+	own.SetBroadcast(func(b []byte) {
+		b = bytes.Clone(b)
+		a.peers(a, func(other *Alertmanager) {
+			peer := of(other) // gossip does not wait, and what changed is locked now
+			time.AfterFunc(latency, func() { _ = peer.Merge(b) })
+		})
+	})
+}
+
 // Kill ends a member at once. What it logged is on disk.
 func (a *Alertmanager) Kill() {
 	if a.log == nil {
 		return
 	}
 	a.stop()
-	var saved bytes.Buffer
-	if _, err := a.log.Snapshot(&saved); err == nil {
-		a.saved = saved.Bytes()
-	}
+	a.disk = disk{log: snapshot(a.log), silences: snapshot(a.silences)}
 	a.log = nil
+}
+
+func snapshot(of interface {
+	Snapshot(io.Writer) (int64, error)
+}) []byte {
+	var b bytes.Buffer
+	if _, err := of.Snapshot(&b); err != nil {
+		panic(err) // a buffer takes everything
+	}
+	return b.Bytes()
 }
 
 // receivers are all of the configuration, each of which only remembers.

@@ -30,8 +30,14 @@ import (
 // Interval is that of scrapes and of evaluations.
 const Interval = 30 * time.Second
 
-// A Prometheus scrapes one target and evaluates the escalation rules.
+// Targets are what agents expose, by the address that is scraped. One that does
+// not answer is nil.
+type Targets map[string][]*dto.MetricFamily
+
+// A Prometheus scrapes agents and evaluates the escalation rules.
 type Prometheus struct {
+	Skew time.Duration // how far its clock is ahead
+
 	head   *tsdb.Head
 	engine *promql.Engine
 	rules  string // the file
@@ -87,7 +93,7 @@ func (p *Prometheus) Start(ctx context.Context) error {
 		p.groups = append(p.groups, groups[name])
 	}
 	for _, g := range p.groups {
-		g.RestoreForState(time.Now())
+		g.RestoreForState(p.now())
 	}
 	return nil
 }
@@ -107,16 +113,19 @@ func (p *Prometheus) Close() error {
 	return p.head.Close()
 }
 
-// Tick scrapes and evaluates. A target that does not answer is nil.
-func (p *Prometheus) Tick(ctx context.Context, exposition []*dto.MetricFamily) error {
+// now is what its clock says.
+func (p *Prometheus) now() time.Time { return time.Now().Add(p.Skew) }
+
+// Tick scrapes and evaluates.
+func (p *Prometheus) Tick(ctx context.Context, targets Targets) error {
 	if p.groups == nil {
 		return nil
 	}
-	if err := p.scrape(ctx, exposition); err != nil {
+	if err := p.scrape(ctx, targets); err != nil {
 		return err
 	}
 	for _, g := range p.groups {
-		g.Eval(ctx, time.Now())
+		g.Eval(ctx, p.now())
 		for _, rule := range g.Rules() {
 			if err := rule.LastError(); err != nil {
 				return fmt.Errorf("%s: %w", rule.Name(), err)
@@ -126,21 +135,41 @@ func (p *Prometheus) Tick(ctx context.Context, exposition []*dto.MetricFamily) e
 	return nil
 }
 
-// scrape stores what the target says, as Prometheus does: what was there and is
+// scrape stores what the targets say, as Prometheus does: what was there and is
 // not there any more is marked stale.
-func (p *Prometheus) scrape(ctx context.Context, exposition []*dto.MetricFamily) error {
-	now := time.Now().UnixMilli()
+func (p *Prometheus) scrape(ctx context.Context, targets Targets) error {
+	now := p.now().UnixMilli()
 	app := p.head.Appender(ctx)
-	add := func(l labels.Labels, v float64) error {
-		_, err := app.Append(0, l, now, v)
-		return err
-	}
 	seen := map[string]labels.Labels{}
-	up := 0.0
-	if exposition != nil {
-		up = 1
-	}
 	var errs []error
+	add := func(l labels.Labels, v float64) {
+		_, err := app.Append(0, l, now, v)
+		errs = append(errs, err)
+	}
+	for instance, exposition := range targets {
+		target := labels.FromStrings("job", escalation.DefaultJob, "instance", instance)
+		each(target, exposition, func(l labels.Labels, v float64) {
+			seen[l.String()] = l
+			add(l, v)
+		})
+		up := 0.0
+		if exposition != nil {
+			up = 1
+		}
+		add(labels.NewBuilder(target).Set(model.MetricNameLabel, "up").Labels(), up)
+	}
+	for key, l := range p.scraped {
+		if _, still := seen[key]; !still {
+			add(l, math.Float64frombits(value.StaleNaN))
+		}
+	}
+	p.scraped = seen
+	return errors.Join(errors.Join(errs...), app.Commit())
+}
+
+// each calls for each sample of an exposition but those of histograms, which no
+// rule reads.
+func each(target labels.Labels, exposition []*dto.MetricFamily, do func(labels.Labels, float64)) {
 	for _, family := range exposition {
 		for _, m := range family.Metric {
 			var v float64
@@ -150,26 +179,16 @@ func (p *Prometheus) scrape(ctx context.Context, exposition []*dto.MetricFamily)
 			case m.Counter != nil:
 				v = m.Counter.GetValue()
 			default:
-				continue // no rule reads histograms
+				continue
 			}
-			b := labels.NewBuilder(labels.EmptyLabels())
-			b.Set(model.MetricNameLabel, family.GetName()).Set("job", escalation.DefaultJob).Set("instance", "host1:10981")
+			b := labels.NewBuilder(target)
+			b.Set(model.MetricNameLabel, family.GetName())
 			for _, pair := range m.Label {
 				b.Set(pair.GetName(), pair.GetValue())
 			}
-			l := b.Labels()
-			seen[l.String()] = l
-			errs = append(errs, add(l, v))
+			do(b.Labels(), v)
 		}
 	}
-	for key, l := range p.scraped {
-		if _, still := seen[key]; !still {
-			errs = append(errs, add(l, math.Float64frombits(value.StaleNaN)))
-		}
-	}
-	p.scraped = seen
-	errs = append(errs, add(labels.FromStrings(model.MetricNameLabel, "up", "job", escalation.DefaultJob, "instance", "host1:10981"), up))
-	return errors.Join(errors.Join(errs...), app.Commit())
 }
 
 // notify hands alerts over as Prometheus does.
