@@ -27,7 +27,8 @@ func (p *probe) countCopies(r *probes.Result, j *Job, now time.Time) {
 		declared["offsite"] += one(place.conf.Offsite)
 		declared["immutable"] += one(place.conf.Immutable)
 		s := p.seen[place.name()]
-		if _, deadline := p.freshness(place); deadline.Before(now) || p.judge(place).Verdict == job.Bad || len(s.Points) == 0 {
+		_, deadline := p.freshness(place)
+		if deadline.Before(now) || p.judge(place).Verdict == job.Bad || len(s.Points) == 0 {
 			continue
 		}
 		if !shares(devices, s.Devices) {
@@ -37,7 +38,7 @@ func (p *probe) countCopies(r *probes.Result, j *Job, now time.Time) {
 			media = append(media, kind)
 		}
 		offsite += one(place.conf.Offsite)
-		immutable += one(p.unchangeable(place, s, now))
+		immutable += one(unchangeable(place, s, deadline))
 	}
 	if declared["total"] == 1 {
 		declared["total"] = 0 // that the only copy is bad or late is told already
@@ -50,11 +51,12 @@ func (p *probe) countCopies(r *probes.Result, j *Job, now time.Time) {
 	}
 }
 
-// unchangeable reports whether nobody can change a copy: what the place itself
-// says counts for more than what the configuration declares.
-func (p *probe) unchangeable(place *place, s seen, now time.Time) bool {
+// unchangeable reports whether nobody can change a copy until the next backup is
+// due: what the place itself says counts for more than what the configuration
+// declares.
+func unchangeable(place *place, s seen, due time.Time) bool {
 	if !s.Immutable.IsZero() {
-		return s.Immutable.After(now)
+		return !s.Immutable.Before(due)
 	}
 	return place.conf.Immutable
 }

@@ -9,6 +9,7 @@ import (
 	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/backup/restic"
+	"hygiene_exporter/probes/backup/s3"
 	"hygiene_exporter/probes/backup/snapshot"
 	"hygiene_exporter/probes/backup/tree"
 )
@@ -23,6 +24,7 @@ func kinds() []job.Kind {
 		snapshot.Btrfs(),
 		restic.Kind(),
 		borg.Kind(),
+		s3.Kind(),
 		command.Kind(),
 	}
 }

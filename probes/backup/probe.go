@@ -51,6 +51,7 @@ type probe struct {
 }
 
 func newProbe(c *Config, host probes.Host) *probe {
+	host.Scratch = cmp.Or(c.Scratch, host.Scratch)
 	p := &probe{config: c, host: host, now: time.Now, seen: map[string]seen{}}
 	for i := range c.Jobs {
 		j := &c.Jobs[i]
@@ -129,7 +130,7 @@ func (p *probe) load() error {
 	return nil
 }
 
-func (p *probe) scratch() string { return cmp.Or(p.config.Scratch, p.host.Scratch) }
+func (p *probe) scratch() string { return p.host.Scratch }
 
 // save writes what is remembered. The host counts failures, and the next run
 // tries again. The caller holds the lock.

@@ -188,12 +188,20 @@ func namedTar(name string) bool {
 
 // packed checks a compressed file and what is in it.
 func (s *subject) packed(ctx context.Context, format *stream.Format) finding {
+	return s.unpacked(ctx, func(consume func(io.Reader) error) (stream.Result, error) {
+		return s.decoder.File(ctx, format, s.file, s.size, consume)
+	})
+}
+
+// unpacked puts together what is said of a compressed stream and of what is in
+// it.
+func (s *subject) unpacked(ctx context.Context, unpack func(consume func(io.Reader) error) (stream.Result, error)) finding {
 	f := finding{read: true}
 	var (
 		info content.Info
 		tool *job.Tool
 	)
-	result, err := s.decoder.File(ctx, format, s.file, s.size, func(r io.Reader) error {
+	result, err := unpack(func(r io.Reader) error {
 		var err error
 		info, tool, err = s.content(ctx, r)
 		return err

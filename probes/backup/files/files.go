@@ -65,7 +65,7 @@ func validate(o job.Options) error {
 	if o.Content != "" && !slices.Contains(content.Types(), content.Type(o.Content)) {
 		errs = append(errs, probes.At("content", fmt.Errorf("%.40q is not one of %v", o.Content, content.Types())))
 	}
-	if _, err := parseSet(o.Set); err != nil {
+	if _, err := ParseSet(o.Set); err != nil {
 		errs = append(errs, probes.At("set", err))
 	}
 	if strings.Contains(o.Manifest, "/") {
@@ -74,8 +74,8 @@ func validate(o job.Options) error {
 	return errors.Join(errs...)
 }
 
-// parseSet returns the expression that names a set; nil for the words.
-func parseSet(set string) (*regexp.Regexp, error) {
+// ParseSet returns the expression that names a set; nil for the words.
+func ParseSet(set string) (*regexp.Regexp, error) {
 	if slices.Contains([]string{"", each, directory, all}, set) {
 		return nil, nil
 	}
@@ -99,7 +99,7 @@ type location struct {
 }
 
 func open(host probes.Host, o job.Options) *location {
-	set, _ := parseSet(o.Set) // it was validated
+	set, _ := ParseSet(o.Set) // it was validated
 	l := &location{
 		host: host, options: o, want: content.Type(o.Content), set: set,
 		decoder: &stream.Decoder{Commands: host.Commands, Pipes: host.Pipes},

@@ -15,26 +15,38 @@ import (
 type Options struct {
 	// For files: absolute paths of the backups: files, directories that are one backup as a whole, or patterns with * ? [] {} and **.
 	Paths []string `yaml:"paths"`
-	// For files: patterns of paths that are left out.
+	// For files and s3: patterns of paths or keys that are left out.
 	Exclude []string `yaml:"exclude"`
-	// For files: what makes one backup of the files: each, directory, all, or a regular expression whose match in the path names the backup, such as "\d{4}-\d{2}-\d{2}". Empty means each.
+	// For files and s3: what makes one backup of the files or objects: each, directory, all, or a regular expression whose match in the path or key names the backup, such as "\d{4}-\d{2}-\d{2}". Empty means each.
 	Set string `yaml:"set"`
-	// For files: what they hold once unpacked: any, tar, zip, 7z, pg_dump, base_backup, mysql_dump, sqlite, sqlite_dump, redis, etcd, mongodump. Empty or any means whatever it looks like; anything else is demanded.
+	// For files and s3: what they hold once unpacked: any, tar, zip, 7z, pg_dump, base_backup, mysql_dump, sqlite, sqlite_dump, redis, etcd, mongodump. Empty or any means whatever it looks like; anything else is demanded.
 	Content string `yaml:"content"`
 	// For files: a list of checksums in the form of sha256sum that must cover every file of a backup; a name like SHA256SUMS is looked for beside the files. Lists that are there are used in any case.
 	Manifest string `yaml:"manifest"`
-	// For files: how long a file must have been left alone before it is taken for a finished backup. Empty means 5m.
+	// For files and s3: how long a file, or a backup of several objects, must have been left alone before it is taken for a finished backup. Empty means 5m.
 	Settle probes.Duration `yaml:"settle"`
 	// For tree: the directory of the trees. For zfs and btrfs: the data set or the subvolume. For command: what the program is told to report on; empty means default.
 	Dataset string `yaml:"dataset"`
-	// For tree, zfs and btrfs: pattern of the names that count. For restic: pattern that the host, a tag or a path of a snapshot matches. For borg: pattern of the names of archives. Empty means all.
+	// For tree, zfs and btrfs: pattern of the names that count. For restic: pattern that the host, a tag or a path of a snapshot matches. For borg: pattern of the names of archives. For s3: pattern of the keys below the prefix. Empty means all.
 	Snapshots string `yaml:"snapshots"`
 	// For command: absolute path of the program that reports the backup, in the form that docs/backups.md describes.
 	Command string `yaml:"command"`
-	// For borg: the absolute path of the repository. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. What the environment must hold for it, a wrapper under commands sets.
+	// For borg: the absolute path of the repository. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. What the environment must hold for it, a wrapper under commands sets. For s3 and velero: s3://bucket/prefix.
 	Repository string `yaml:"repository"`
 	// For restic and borg: file that holds the password, which the agent must be able to read.
 	PasswordFile string `yaml:"password_file"`
+	// For s3 and velero: the server of buckets, such as https://minio.example.org:9000. Empty means Amazon's.
+	Endpoint string `yaml:"endpoint"`
+	// For s3 and velero: the region of the bucket. Empty means that the server is asked.
+	Region string `yaml:"region"`
+	// For s3 and velero: whether the bucket stands in the path of addresses or in the name of the host: path or host. Empty means host for Amazon and path for all others.
+	Addressing string `yaml:"addressing"`
+	// For s3 and velero: file with the certificates of the authorities that the server is trusted by. Empty means those of the system.
+	CAFile string `yaml:"ca_file"`
+	// For s3 and velero: file with the credentials, in the form of ~/.aws/credentials.
+	ConfigFile string `yaml:"config_file"`
+	// For s3 and velero: the profile in config_file. Empty means default.
+	Profile string `yaml:"profile"`
 }
 
 // set returns the keys that have a value.

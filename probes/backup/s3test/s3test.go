@@ -33,6 +33,42 @@ type Server struct {
 // Start starts a server with no bucket.
 func Start(t *testing.T) *Server {
 	t.Helper()
+	return start(t)
+}
+
+// A SecureServer is one with TLS.
+type SecureServer struct {
+	*Server
+	CAFile string // with the certificate that it is trusted by
+}
+
+// StartTLS starts a server that proves who it is with a certificate that nobody
+// else knows.
+func StartTLS(t *testing.T) SecureServer {
+	t.Helper()
+	dir := t.TempDir()
+	certificate, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	command := exec.CommandContext(t.Context(), "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+		"-keyout", key, "-out", certificate, "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return SecureServer{Server: start(t, "--cert", certificate, "--key", key), CAFile: certificate}
+}
+
+// Account makes an account that has no right on any bucket.
+func (s *Server) Account(t *testing.T, access, secret string) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), program(t), "admin", "--endpoint-url", "http://"+s.Address,
+		"create-user", "--access", access, "--secret", secret, "--role", "user")
+	command.Env = append(os.Environ(), "ADMIN_ACCESS_KEY_ID="+AccessKey, "ADMIN_SECRET_ACCESS_KEY="+SecretKey)
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+func start(t *testing.T, arguments ...string) *Server {
+	t.Helper()
 	dir := t.TempDir()
 	s := &Server{Address: freeAddress(t), Store: filepath.Join(dir, "store")}
 	for _, sub := range []string{"store", "versions", "accounts"} {
@@ -40,8 +76,9 @@ func Start(t *testing.T) *Server {
 			t.Fatal(err)
 		}
 	}
-	command := exec.Command(program(t), "--quiet", "--port", s.Address, "--region", Region, "--iam-dir", filepath.Join(dir, "accounts"),
+	arguments = append(arguments, "--quiet", "--port", s.Address, "--region", Region, "--iam-dir", filepath.Join(dir, "accounts"),
 		"posix", "--versioning-dir", filepath.Join(dir, "versions"), s.Store)
+	command := exec.Command(program(t), arguments...)
 	command.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+AccessKey, "ROOT_SECRET_KEY="+SecretKey)
 	command.Dir = dir
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
