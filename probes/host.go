@@ -55,6 +55,7 @@ type Pipes interface {
 	// Pipe is like Commands.Run for a program that moves much data: it reads in, which
 	// may be nil, and what it prints goes to out as it comes, without a cap.
 	// It runs with the lowest priority and never through the root helper.
+	// Without an out it runs as with Run, and reads in, such as a password.
 	Pipe(ctx context.Context, in io.Reader, out io.Writer, entry string, objects ...string) (Output, error)
 }
 

@@ -82,10 +82,11 @@ func (c commands) Run(_ context.Context, entry string, _ ...string) (probes.Outp
 	return out, nil
 }
 
-// Pipe answers like Run: what the program prints goes to out. It reads nothing.
+// Pipe answers like Run: what the program prints goes to out, if there is one. It
+// reads nothing.
 func (c commands) Pipe(ctx context.Context, _ io.Reader, w io.Writer, entry string, objects ...string) (probes.Output, error) {
 	out, err := c.Run(ctx, entry, objects...)
-	if err != nil {
+	if err != nil || w == nil {
 		return out, err
 	}
 	if _, err := w.Write(out.Stdout); err != nil {

@@ -1,28 +1,27 @@
-// Package borg is the kind of backup that is a repository of Borg 1.
+// Package borg is the kind of backup that is a repository of Borg 1, on a file
+// system of this host or behind SSH.
 //
 // borg is asked with --bypass-lock, so that a backup can begin at any time; what
 // it then finds wrong counts only if nobody wrote meanwhile. "borg check" is not
 // used: it locks backups out. Instead every entry of every segment is compared
 // with its checksum here, which needs neither the key nor a lock, and borg reads
-// the newest archive to its end.
+// the newest archive to its end. Behind SSH no segment can be seen: borg reads
+// one archive after the other.
 package borg
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/bmatcuk/doublestar/v4"
 
 	"hygiene_exporter/probes"
-	"hygiene_exporter/probes/backup/device"
 	"hygiene_exporter/probes/backup/job"
 )
 
@@ -30,51 +29,94 @@ import (
 func Kind() job.Kind {
 	return job.Kind{
 		Name:     "borg",
-		Summary:  "A repository of Borg on a file system; proven with Borg 1.2.",
-		Keys:     []string{"repository", "password_file", "snapshots"},
+		Summary:  "A repository of Borg, on a file system or behind SSH; proven with Borg 1.2.",
+		Keys:     []string{"repository", "password_file", "key_directory", "ssh_command", "snapshots"},
 		Needs:    []string{"repository", "password_file"},
-		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Asserted},
-		Commands: commands(),
+		Depths:   Depths(),
+		Commands: Commands(),
 		Check:    validate,
-		Open:     func(host probes.Host, o job.Options) job.Copy { return &repository{host: host, options: o} },
+		Open: func(host probes.Host, o job.Options) job.Copy {
+			password := func() (string, error) { return job.Password(host.Files, o.PasswordFile) }
+			return New(host, Place{Repository: o.Repository, Password: password, Keys: o.KeyDirectory, Archives: o.Snapshots, Shell: o.SSHCommand})
+		},
 	}
 }
 
-// commands lists what borg is asked. What it keeps on the side goes to a
-// directory that is removed when it has ended.
-func commands() []probes.Command {
-	objects := []*regexp.Regexp{regexp.MustCompile(`/[^\x00\n:]*`), plain, regexp.MustCompile(`[A-Za-z0-9._@+][A-Za-z0-9._@+:-]*`)}
+// Depths lists what a repository can be checked by.
+func Depths() []job.Depth {
+	return []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Asserted}
+}
+
+// A Place is where a repository is, and what is needed to read it.
+type Place struct {
+	Repository string // absolute path, or ssh://[user@]host[:port]/path
+	Password   func() (string, error)
+	Keys       string // directory with the key file; empty: the key is in the repository
+	Archives   string // pattern of the names that count; empty: all
+	Shell      string // with which ssh is started; see SafeShell
+	Program    string // what borg is called on the server
+}
+
+// SafeShell reports whether a command that leads to the server is one that the
+// agent may run though it stands in the configuration of another program: ssh
+// with options that only name it a server, a user or a file.
+func SafeShell(command string) bool { return shell.MatchString(command) }
+
+var (
+	plain   = regexp.MustCompile(`/[^\x00\n:]*|ssh://[A-Za-z0-9._@\[][^\x00\n ]*`)
+	keys    = regexp.MustCompile(`keys|/[^\x00\n]*`)
+	word    = `[A-Za-z0-9._/~@%:,+-]+`
+	option  = `(?:BatchMode|ConnectTimeout|ConnectionAttempts|Compression|HostKeyAlias|IdentitiesOnly|IdentityFile|Port|ServerAliveCountMax|ServerAliveInterval|StrictHostKeyChecking|TCPKeepAlive|User|UserKnownHostsFile)`
+	shell   = regexp.MustCompile(`^(?:/usr/bin/)?ssh(?: +(?:-[46CTq]+|-[ilp] *` + word + `|-o *` + option + `[= ]` + word + `))*$`)
+	program = regexp.MustCompile(`[A-Za-z0-9._/][A-Za-z0-9._/-]*`)
+	archive = regexp.MustCompile(`[^\x00\n:/-][^\x00\n:/]*(?::[^\x00\n:/]+)*`)
+)
+
+// lingering starts a command and ends a moment after it: when the way to the
+// server and its last words end at once, borg does not read the words.
+const lingering = `sh -c '"$@"; s=$?; sleep 0.2; exit $s' -`
+
+const (
+	defaultShell   = "ssh -oBatchMode=yes -oConnectTimeout=10"
+	defaultProgram = "borg"
+	defaultKeys    = "keys" // in a directory that is removed: there is none
+)
+
+// Commands lists what borg is asked. The passphrase is what it reads from its
+// input. What it keeps on the side goes to a directory that is removed when it
+// has ended.
+func Commands() []probes.Command {
+	objects := []*regexp.Regexp{plain, keys, shell, program, archive}
 	command := func(name, help string, n int, args ...string) probes.Command {
 		argv := []string{
-			"env", "BORG_BASE_DIR=.", "BORG_PASSCOMMAND=cat {1}", "BORG_RELOCATED_REPO_ACCESS_IS_OK=yes",
-			"BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes", "borg", "--bypass-lock",
+			"env", "BORG_BASE_DIR=.", "BORG_PASSPHRASE_FD=0", "BORG_KEYS_DIR={1}", "BORG_RSH=" + lingering + " {2}", "BORG_REMOTE_PATH={3}",
+			"BORG_RELOCATED_REPO_ACCESS_IS_OK=yes", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes", "borg", "--bypass-lock",
 		}
 		return probes.Command{Entry: name, Argv: append(argv, args...), Objects: objects[:n], Help: help}
 	}
 	return []probes.Command{
 		{Entry: "borg-version", Argv: []string{"borg", "--version"}, Help: "The version of Borg."},
-		command("borg-list", "The archives of a repository of Borg.", 2, "list", "--json", "{0}"),
-		command("borg-list-archive", "What an archive holds, which a test restore is compared with.", 3, "list", "--json-lines", "{0}::{2}"),
-		command("borg-extract", "Reads the newest archive to its end, and writes nothing.", 3, "extract", "--dry-run", "{0}::{2}"),
-		command("borg-export", "The content of an archive, for a test restore.", 3, "export-tar", "{0}::{2}", "-"),
+		command("borg-list", "The archives of a repository of Borg.", 4, "list", "--json", "{0}"),
+		command("borg-list-archive", "What an archive holds, which a test restore is compared with.", 5, "list", "--json-lines", "{0}::{4}"),
+		command("borg-extract", "Reads an archive to its end, and writes nothing.", 5, "extract", "--dry-run", "{0}::{4}"),
+		command("borg-export", "The content of an archive, for a test restore.", 5, "export-tar", "{0}::{4}", "-"),
 	}
 }
 
-var plain = regexp.MustCompile(`^/[A-Za-z0-9._/@-]+$`)
-
 func validate(o job.Options) error {
 	var errs []error
-	for key, value := range map[string]string{"repository": o.Repository, "password_file": o.PasswordFile} {
+	for key, value := range map[string]string{"password_file": o.PasswordFile, "key_directory": o.KeyDirectory} {
 		if value != "" && !path.IsAbs(value) {
 			errs = append(errs, probes.At(key, fmt.Errorf("%.80q is not an absolute path", value)))
 		}
 	}
-	if path.IsAbs(o.PasswordFile) && !plain.MatchString(o.PasswordFile) {
-		// Borg takes a command that prints the password, and cuts it at blanks.
-		errs = append(errs, probes.At("password_file", fmt.Errorf("%.80q may hold only letters, digits and ._/@-", o.PasswordFile)))
+	if o.Repository != "" {
+		if _, err := Normal(o.Repository); err != nil {
+			errs = append(errs, probes.At("repository", err))
+		}
 	}
-	if strings.Contains(o.Repository, ":") {
-		errs = append(errs, probes.At("repository", fmt.Errorf("%.80q may hold no colon", o.Repository)))
+	if o.SSHCommand != "" && !SafeShell(o.SSHCommand) {
+		errs = append(errs, probes.At("ssh_command", fmt.Errorf("%.80q is not ssh with options for the server, the user, keys and known hosts alone", o.SSHCommand)))
 	}
 	if !doublestar.ValidatePattern(o.Snapshots) {
 		errs = append(errs, probes.At("snapshots", fmt.Errorf("%.80q is not a valid pattern", o.Snapshots)))
@@ -82,165 +124,103 @@ func validate(o job.Options) error {
 	return errors.Join(errs...)
 }
 
-type repository struct {
-	host    probes.Host
-	options job.Options
+var scp = regexp.MustCompile(`^((?:[A-Za-z0-9._-]+@)?[A-Za-z0-9][A-Za-z0-9._-]*):(\S+)$`)
+
+// Normal returns the place of a repository as an absolute path or in the form
+// that begins with ssh://; that like user@host:path is turned into it.
+func Normal(place string) (string, error) {
+	whole := regexp.MustCompile(`\A(?:` + plain.String() + `)\z`)
+	if m := scp.FindStringSubmatch(place); m != nil && !strings.HasPrefix(m[2], "//") {
+		switch {
+		case strings.HasPrefix(m[2], "/"):
+		case strings.HasPrefix(m[2], "~"):
+			m[2] = "/" + m[2]
+		default:
+			m[2] = "/./" + m[2]
+		}
+		place = "ssh://" + m[1] + m[2]
+	}
+	switch {
+	case !path.IsAbs(place) && !strings.HasPrefix(place, "ssh://"):
+		return "", fmt.Errorf("%.80q is neither an absolute path nor a place like ssh://user@host/path", place)
+	case path.IsAbs(place) && strings.Contains(place, ":"):
+		return "", fmt.Errorf("%.80q may hold no colon", place)
+	case !whole.MatchString(place):
+		return "", fmt.Errorf("%.80q is no place that borg can be told", place)
+	}
+	return place, nil
 }
 
-// Look lists the archives and the segments.
-func (r *repository) Look(ctx context.Context) (job.Sight, error) {
-	sight := job.Sight{Media: "disk"}
-	info, err := r.host.Files.Stat(path.Join(r.options.Repository, "config"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return sight, probes.Because(probes.NotFound, fmt.Errorf("there is no repository of Borg at %s", r.options.Repository))
+type repository struct {
+	host  probes.Host
+	place Place
+	local string // directory of a repository on a file system; empty: behind SSH
+
+	mu   sync.Mutex
+	tool job.Tool
+}
+
+// New returns the copy of a place. It touches nothing.
+func New(host probes.Host, p Place) job.Copy {
+	r := &repository{host: host, place: p}
+	if normal, err := Normal(p.Repository); err == nil {
+		r.place.Repository = normal
 	}
+	if path.IsAbs(p.Repository) {
+		r.local = path.Clean(p.Repository)
+	}
+	return r
+}
+
+// run asks borg about the repository. What it prints goes to out, as it comes and
+// with the lowest priority; without one it is returned.
+func (r *repository) run(ctx context.Context, out io.Writer, entry string, objects ...string) (probes.Output, error) {
+	var password string
+	if r.place.Password != nil {
+		var err error
+		if password, err = r.place.Password(); err != nil {
+			return probes.Output{}, err
+		}
+	}
+	dir := defaultKeys
+	if r.place.Keys != "" {
+		// borg would make a directory that is missing.
+		if _, err := r.host.Files.ReadDir(r.place.Keys); err != nil {
+			return probes.Output{}, fmt.Errorf("the directory with the key: %w", err)
+		}
+		dir = r.place.Keys
+	}
+	with := []string{r.place.Repository, dir, or(r.place.Shell, defaultShell), or(r.place.Program, defaultProgram)}
+	printed, err := r.host.Pipes.Pipe(ctx, strings.NewReader(password), out, entry, append(with, objects...)...)
 	if err != nil {
-		return sight, err
+		return printed, err
 	}
-	sight.Devices = device.Of(r.host.Files, info)
-	if sight.Units, err = r.segments(ctx); err != nil {
-		return sight, err
+	return printed, failed(printed)
+}
+
+func or(value, otherwise string) string {
+	if value == "" {
+		return otherwise
 	}
-	busy, notes, err := r.locks()
-	if err != nil {
-		return sight, err
-	}
-	sight.Busy, sight.Notes = busy, notes
-	version, err := r.host.Commands.Run(ctx, "borg-version")
-	if probes.ReasonOf(err) == probes.NotFound {
-		return sight, probes.Because(probes.Unsupported, errors.New("borg is not installed"))
-	}
-	if err != nil {
-		return sight, err
-	}
-	sight.Tools = []job.Tool{judge(version)}
-	list, err := r.list(ctx)
-	if err != nil {
-		return sight, err
-	}
-	sight.Points, sight.Encrypted, err = parseArchives(list, r.options.Snapshots)
-	return sight, err
+	return value
 }
 
 var number = regexp.MustCompile(`[0-9]+(\.[0-9]+)+`)
 
-func judge(version probes.Output) job.Tool {
-	return job.Tool{Name: "borg", Version: number.FindString(string(version.Stdout))}
-}
-
-func (r *repository) list(ctx context.Context) ([]byte, error) {
-	out, err := r.host.Commands.Run(ctx, "borg-list", r.options.Repository, r.options.PasswordFile)
-	if err == nil {
-		err = failed(out)
+// judge returns borg with its version, or that it is not installed.
+func (r *repository) judge(ctx context.Context) (job.Tool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tool.Version != "" {
+		return r.tool, nil
 	}
-	return out.Stdout, err
-}
-
-// parseArchives reads the list of archives. Borg 1 prints the time of its zone,
-// which is UTC here.
-func parseArchives(out []byte, pattern string) ([]job.Point, string, error) {
-	var list struct {
-		Archives []struct {
-			Name  string `json:"name"`
-			Start string `json:"start"`
-		} `json:"archives"`
-		Encryption struct {
-			Mode string `json:"mode"`
-		} `json:"encryption"`
+	out, err := r.host.Commands.Run(ctx, "borg-version")
+	if probes.ReasonOf(err) == probes.NotFound {
+		return r.tool, probes.Because(probes.Unsupported, errors.New("borg is not installed"))
 	}
-	if err := json.Unmarshal(out, &list); err != nil {
-		return nil, "", probes.Because(probes.Malformed, fmt.Errorf("borg printed no list of archives: %w", err))
-	}
-	var points []job.Point
-	for _, a := range list.Archives {
-		at, err := time.Parse("2006-01-02T15:04:05.999999", a.Start)
-		if err != nil || a.Name == "" {
-			return nil, "", probes.Because(probes.Malformed, fmt.Errorf("borg told of the archive %.40q of %.40q", a.Name, a.Start))
-		}
-		if match, err := doublestar.Match(pattern, a.Name); pattern != "" && (err != nil || !match) || strings.Contains(a.Name, ".checkpoint") {
-			continue // a checkpoint is what an interrupted backup left
-		}
-		points = append(points, job.Point{ID: a.Name, At: at})
-	}
-	slices.SortStableFunc(points, func(a, b job.Point) int { return b.At.Compare(a.At) })
-	encrypted := "yes"
-	if mode := list.Encryption.Mode; mode == "none" || strings.HasPrefix(mode, "authenticated") {
-		encrypted = "no"
-	}
-	return points, encrypted, nil
-}
-
-// failed says why borg did not succeed.
-func failed(out probes.Output) error {
-	if out.ExitCode == 0 {
-		return nil
-	}
-	text := string(out.Stderr)
-	line := strings.TrimSpace(text[strings.LastIndexByte(strings.TrimSpace(text), '\n')+1:])
-	has := func(words ...string) bool {
-		return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
-	}
-	switch {
-	case out.ExitCode == 127, has("No such file or directory: 'borg'"):
-		return probes.Because(probes.Unsupported, errors.New("borg is not installed"))
-	case out.ExitCode == 52, has("is incorrect", "exited with status", "returned non-zero exit status", "PasscommandFailure"):
-		return probes.Because(probes.Auth, errors.New("borg: the passphrase is wrong, or its file cannot be read"))
-	case has("Permission denied"):
-		return probes.Because(probes.PermissionDenied, fmt.Errorf("borg: %.200s", line))
-	case has("LockTimeout", "Failed to create/acquire the lock"):
-		return probes.Because(probes.Locked, fmt.Errorf("borg: %.200s", line))
-	case has("ObjectNotFound", "not found in repository", "missing chunk", "Missing segment", "No segment"), has("No such file") && has("/data/"):
-		return job.Flawed(job.Incomplete, "borg: %.200s", first(text, "not found", "issing", "No segment", "No such file"))
-	case has("IntegrityError", "integrity", "checksum mismatch", "corrupt", "Data integrity error", "Invalid segment", "Unpack", "not a valid"):
-		return job.Flawed(job.Damaged, "borg: %.200s", first(text, "ntegrity", "mismatch", "orrupt", "not a valid"))
-	case has("does not exist"):
-		return probes.Because(probes.NotFound, fmt.Errorf("borg: %.200s", line))
-	}
-	return probes.Because(probes.Unavailable, fmt.Errorf("borg ended with the status %d: %.200s", out.ExitCode, line))
-}
-
-// first returns the first line with one of the words.
-func first(text string, words ...string) string {
-	for line := range strings.Lines(text) {
-		if slices.ContainsFunc(words, func(word string) bool { return strings.Contains(line, word) }) {
-			return strings.TrimSpace(line)
-		}
-	}
-	return strings.TrimSpace(text)
-}
-
-// Check does a task.
-func (r *repository) Check(ctx context.Context, task job.Task) job.Outcome {
-	return job.Unlocked(r.state, func(out *job.Outcome) error {
-		if version, err := r.host.Commands.Run(ctx, "borg-version"); err == nil {
-			out.Judged(judge(version))
-		}
-		switch task.Depth {
-		case job.Structure:
-			return r.structure(ctx, task, out)
-		case job.Read:
-			return r.read(ctx, task, out)
-		case job.Restored, job.Asserted:
-			return r.restore(ctx, task, out)
-		}
-		return probes.Because(probes.Unsupported, fmt.Errorf("a repository of Borg is not checked by %s", task.Depth))
-	})
-}
-
-// state returns what every transaction changes, or the error that somebody is
-// writing now.
-func (r *repository) state() (string, error) {
-	busy, _, err := r.locks()
 	if err != nil {
-		return "", err
+		return r.tool, err
 	}
-	if busy != "" {
-		return "", job.Busy("%s", busy)
-	}
-	entries, err := r.host.Files.ReadDir(r.options.Repository)
-	var names []string
-	for _, entry := range entries {
-		names = append(names, entry.Name()) // index.N and hints.N count the transactions
-	}
-	return strings.Join(names, "\n"), err
+	r.tool = job.Tool{Name: "borg", Version: number.FindString(string(out.Stdout))}
+	return r.tool, nil
 }

@@ -82,6 +82,11 @@ func TestFailures(t *testing.T) {
 		{2, "Failed to create/acquire the lock /srv/repo/lock.exclusive (timeout).", "unknown locked"},
 		{2, "borg.helpers.IntegrityError: Data integrity error: Segment entry checksum mismatch [segment 2, offset 8]", "bad damaged"},
 		{2, "Object with key 00 not found in repository /srv/repo.", "bad incomplete"},
+		{2, "Remote: kim@host: Permission denied (publickey).\nConnection closed by remote host. Is borg working on the server?", "unknown auth"},
+		{2, "Remote: ssh: connect to host h port 22: Connection refused\nConnection closed by remote host. Is borg working on the server?", "unknown network"},
+		{2, "Remote: ssh: connect to host h port 22: Connection timed out", "unknown timeout"},
+		{2, "Remote: sh: 1: borg: not found\nConnection closed by remote host. Is borg working on the server?", "unknown unsupported"},
+		{2, "No key file for repository /srv/repo found in /tmp/keys.", "unknown auth"},
 		{127, "env: 'borg': No such file or directory", "unknown unsupported"},
 		{2, "something that nobody has seen", "unknown unavailable"},
 	} {
@@ -113,13 +118,46 @@ func TestParseArchives(t *testing.T) {
 func TestValidate(t *testing.T) {
 	for _, c := range []struct{ repository, password, want string }{
 		{"/srv/borg", "/etc/pw", ""},
-		{"ssh://host/srv", "/etc/pw", "not an absolute path"},
-		{"/srv/borg", "/etc/my pw", "only letters"},
+		{"ssh://host/srv", "/etc/my pw", ""},
+		{"ssh://user@host:2222/./srv", "/etc/pw", ""},
+		{"user@host:srv", "/etc/pw", ""},
+		{"srv/borg", "/etc/pw", "neither an absolute path"},
+		{"/srv/borg", "pw", "not an absolute path"},
 		{"/srv/a:b", "/etc/pw", "no colon"},
+		{"ssh://-oProxyCommand=x/srv", "/etc/pw", "no place that borg can be told"},
 	} {
 		err := Kind().Validate(job.Options{Repository: c.repository, PasswordFile: c.password})
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+func TestNormal(t *testing.T) {
+	for place, want := range map[string]string{
+		"/srv/borg": "/srv/borg", "ssh://h/srv": "ssh://h/srv", "u@h:srv/b": "ssh://u@h/./srv/b", "h:/srv": "ssh://h/srv", "h:~/b": "ssh://h/~/b",
+	} {
+		if got, err := Normal(place); err != nil || got != want {
+			t.Errorf("%s: got %s, want %s: %v", place, got, want, err)
+		}
+	}
+}
+
+func TestSafeShell(t *testing.T) {
+	for command, want := range map[string]bool{
+		"ssh": true,
+		"ssh -i /root/.ssh/borg -p 2222 -l backup":                true,
+		"ssh -oBatchMode=yes -o UserKnownHostsFile=/etc/known -T": true,
+		"ssh -o ProxyCommand=evil":                                false,
+		"ssh -oLocalCommand=evil":                                 false,
+		"ssh -F /home/alice/config":                               false,
+		"ssh; evil":                                               false,
+		"ssh -i $(evil)":                                          false,
+		"/home/alice/ssh":                                         false,
+		"ssh -i a\nevil":                                          false,
+	} {
+		if SafeShell(command) != want {
+			t.Errorf("%s: want %v", command, want)
 		}
 	}
 }

@@ -35,6 +35,9 @@ func bench(t *testing.T) backuptest.Bench {
 		Kind: borg.Kind(), Host: backuptest.Host(t, borg.Kind(), nil), Shell: shell, Original: original(t), Bytes: 2_700_000,
 		Options: func(dir string, o job.Options) job.Options {
 			o.Repository, o.PasswordFile = filepath.Join(dir, "repo"), filepath.Join(dir, "pw")
+			if o.KeyDirectory != "" {
+				o.KeyDirectory = filepath.Join(dir, o.KeyDirectory)
+			}
 			return o
 		},
 	}
@@ -46,6 +49,10 @@ func TestLiveRepositories(t *testing.T) {
 		{Name: "a good one has its structure", Depth: job.Structure, Want: "good"},
 		{Name: "a good one is read", Depth: job.Read, Want: "good"},
 		{Name: "without encryption", Script: "rm -rf repo; borg init -e none repo; borg create repo::one src", Depth: job.Read, Want: "good"},
+		{Name: "with the key in a file", Script: keyFile, Options: job.Options{KeyDirectory: "keys"}, Depth: job.Read, Want: "good"},
+		{Name: "with the key in a file that nobody named", Script: keyFile, Depth: job.Structure, Want: "unknown auth"},
+		{Name: "with the key in a file that is lost", Script: keyFile + "rm keys/*", Options: job.Options{KeyDirectory: "keys"}, Depth: job.Structure, Want: "unknown auth"},
+		{Name: "an archive with a space and a time in its name", Script: "borg create 'repo::my host-{now:%H:%M:%S}' src", Depth: job.Read, Want: "good"},
 		{Name: "after a compaction", Script: "borg create repo::two src; borg delete repo::one; borg compact repo", Depth: job.Read, Want: "good"},
 		{Name: "a stale lock of this host", Script: stale, Depth: job.Structure, Want: "good"},
 		{Name: "a changed byte in a segment", Script: "flip $(big)", Depth: job.Read, Want: "bad damaged"},
@@ -60,6 +67,9 @@ func TestLiveRepositories(t *testing.T) {
 		{Name: "no repository", Script: "rm -r repo", Depth: job.Structure, Want: "unknown not_found"},
 	})
 }
+
+// keyFile makes a repository whose key lies beside it.
+const keyFile = "rm -rf repo; mkdir keys; export BORG_KEYS_DIR=$PWD/keys; borg init -e keyfile repo; borg create repo::one src;"
 
 // stale leaves a lock of a process that was killed.
 const stale = `mkfifo hold; borg create repo::two - < hold & exec 3> hold

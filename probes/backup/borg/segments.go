@@ -24,7 +24,7 @@ import (
 // segments lists the segments, the newest first. Borg never changes one: it
 // writes another, and removes the old one.
 func (r *repository) segments(ctx context.Context) ([]job.Unit, error) {
-	data := path.Join(r.options.Repository, "data")
+	data := path.Join(r.local, "data")
 	dirs, err := r.host.Files.ReadDir(data)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, job.Flawed(job.Incomplete, "the repository lacks its data")
@@ -144,18 +144,8 @@ func checkEntry(in io.Reader) (int64, error) {
 	return read, nil
 }
 
-// read reads segments, and for an archive lets borg read all of it.
-func (r *repository) read(ctx context.Context, task job.Task, out *job.Outcome) error {
-	out.Judged(job.Tool{Name: "builtin crc32"})
-	err := out.ReadUnits(ctx, task, func(u job.Unit) (int64, error) { return r.segment(ctx, u.ID) })
-	if err != nil || task.Point.ID == "" || len(out.Units) < len(task.Units) {
-		return err
-	}
-	return r.stream(ctx, io.Discard, "borg-extract", task.Point.ID)
-}
-
 func (r *repository) segment(ctx context.Context, id string) (int64, error) {
-	file, err := r.host.Files.Open(path.Join(r.options.Repository, "data", id))
+	file, err := r.host.Files.Open(path.Join(r.local, "data", id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil // compacted meanwhile; whether it is needed, borg tells
 	}
@@ -175,14 +165,14 @@ func (r *repository) segment(ctx context.Context, id string) (int64, error) {
 // the list that Borg keeps beside the repository.
 func (r *repository) locks() (busy string, notes []string, err error) {
 	var holders []string
-	entries, err := r.host.Files.ReadDir(path.Join(r.options.Repository, "lock.exclusive"))
+	entries, err := r.host.Files.ReadDir(path.Join(r.local, "lock.exclusive"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", nil, err
 	}
 	for _, entry := range entries {
 		holders = append(holders, entry.Name()) // host.process-thread
 	}
-	data, err := r.host.Files.ReadFile(path.Join(r.options.Repository, "lock.roster"), 1<<20)
+	data, err := r.host.Files.ReadFile(path.Join(r.local, "lock.roster"), 1<<20)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", nil, err
 	}

@@ -31,10 +31,6 @@ type Options struct {
 	Snapshots string `yaml:"snapshots"`
 	// For command: absolute path of the program that reports the backup, in the form that docs/backups.md describes.
 	Command string `yaml:"command"`
-	// For borg: the absolute path of the repository. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. What the environment must hold for it, a wrapper under commands sets. For s3 and velero: s3://bucket/prefix.
-	Repository string `yaml:"repository"`
-	// For restic and borg: file that holds the password, which the agent must be able to read.
-	PasswordFile string `yaml:"password_file"`
 	// For s3 and velero: the server of buckets, such as https://minio.example.org:9000. Empty means Amazon's.
 	Endpoint string `yaml:"endpoint"`
 	// For s3 and velero: the region of the bucket. Empty means that the server is asked.
@@ -47,6 +43,14 @@ type Options struct {
 	ConfigFile string `yaml:"config_file"`
 	// For s3 and velero: the profile in config_file. Empty means default.
 	Profile string `yaml:"profile"`
+	// For borg: the absolute path of the repository, or a place such as ssh://user@host/path. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. What the environment must hold for it, a wrapper under commands sets. For s3 and velero: s3://bucket/prefix.
+	Repository string `yaml:"repository"`
+	// For restic and borg: file that holds the password, which the agent must be able to read.
+	PasswordFile string `yaml:"password_file"`
+	// For borg: directory with the key files, such as /root/.config/borg/keys, for a repository that does not hold its key itself.
+	KeyDirectory string `yaml:"key_directory"`
+	// For borg: how the server is reached, with options for the server, the user, keys and known hosts alone, such as ssh -i /etc/hygiene_exporter/key. Empty means ssh. What else it takes, a wrapper under commands sets as BORG_RSH.
+	SSHCommand string `yaml:"ssh_command"`
 }
 
 // set returns the keys that have a value.

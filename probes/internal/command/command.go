@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -151,7 +152,8 @@ func (c *commands) argv(name string, objects []string) (argv []string, own bool,
 	wrapper := (*b.wrappers.Load())[e.program()]
 	switch {
 	case len(wrapper) > 0:
-		return slices.Concat(wrapper, argv[1:]), true, nil
+		at := e.at()
+		return slices.Concat(argv[:at], wrapper, argv[at+1:]), true, nil
 	case !b.own:
 		return nil, false, probes.Because(probes.Unavailable, fmt.Errorf(
 			"tool_outside_root: %s belongs to another root than the agent's; name a wrapper for it under commands", e.program()))
@@ -160,4 +162,24 @@ func (c *commands) argv(name string, objects []string) (argv []string, own bool,
 }
 
 // program is the name that the configuration knows the program of a command by.
-func (e *entry) program() string { return filepath.Base(e.command.Argv[0]) }
+func (e *entry) program() string { return filepath.Base(e.command.Argv[e.at()]) }
+
+// assignment is an argument of env that sets a variable.
+var assignment = regexp.MustCompile(`^[A-Z_]+=`)
+
+// at is where the program stands in the arguments: behind env and the variables
+// that it sets, which a wrapper finds in its environment.
+func (e *entry) at() int {
+	argv := e.command.Argv
+	if argv[0] != "env" {
+		return 0
+	}
+	at := 1
+	for at < len(argv) && assignment.MatchString(argv[at]) {
+		at++
+	}
+	if at == 1 || at == len(argv) {
+		return 0
+	}
+	return at
+}

@@ -20,6 +20,7 @@ func example() []probes.Spec {
 		{Name: "p", Commands: []probes.Command{
 			{Entry: "say", Argv: []string{"echo", "said:{0}"}, Objects: patterns("[a-z ]+")},
 			{Entry: "id", Argv: []string{"id", "-u"}, Privileged: true},
+			{Entry: "set", Argv: []string{"env", "A=1", "B={0}", "printenv", "B"}, Objects: patterns("[a-z]*")},
 			{Entry: "missing", Argv: []string{"no-such-program"}, Privileged: true},
 		}},
 		{Name: "q"},
@@ -67,6 +68,11 @@ func TestRun(t *testing.T) {
 		{
 			name: "a wrapper may be nothing but the place of the program", options: Options{Own: true, Wrappers: map[string][]string{"echo": {"/bin/echo"}}},
 			call: []string{"say", "a"}, want: "said:a\n",
+		},
+		{name: "a program may stand behind variables", options: Options{Own: true}, call: []string{"set", "b"}, want: "b\n"},
+		{
+			name: "a wrapper takes the place of the program and finds the variables", options: Options{Own: true, Wrappers: map[string][]string{"printenv": {"printenv", "A"}}},
+			call: []string{"set", "b"}, want: "1\nb\n",
 		},
 		{name: "root runs privileged commands itself", options: Options{Own: true, Root: true}, call: []string{"id"}, want: uid()},
 		{
@@ -124,7 +130,7 @@ func TestWrappersAreReplacedWhole(t *testing.T) {
 		return string(out.Stdout)
 	}
 	err = broker.Wrap(map[string][]string{"echo": {"echo", "second"}, "zpol": {"/sbin/zpool"}, "id": nil})
-	want := "id: names no program\nzpol: no probe runs a program of this name; known are [echo id no-such-program]"
+	want := "id: names no program\nzpol: no probe runs a program of this name; known are [echo id no-such-program printenv]"
 	if err == nil || err.Error() != want {
 		t.Errorf("Wrap = %v; want %s", err, want)
 	}

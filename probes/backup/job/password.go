@@ -1,0 +1,30 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"hygiene_exporter/probes"
+)
+
+// maxPassword bounds a file with a password.
+const maxPassword = 64 << 10
+
+// Password reads the password that is all that a file holds, without the line
+// end behind it. Without one the reason of the error is auth.
+func Password(files Files, path string) (string, error) {
+	data, err := files.ReadFile(path, maxPassword)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", probes.Because(probes.Auth, fmt.Errorf("there is no file with a password at %s", path))
+	}
+	if err != nil {
+		return "", fmt.Errorf("the file with the password: %w", err)
+	}
+	password := strings.TrimRight(string(data), "\r\n")
+	if password == "" || strings.ContainsRune(password, 0) {
+		return "", probes.Because(probes.Auth, fmt.Errorf("the file %s holds no password", path))
+	}
+	return password, nil
+}
