@@ -40,6 +40,13 @@ receivers:
 - {name: deadman, webhook_configs: [{url: "http://receiver", send_resolved: false}]}
 `
 
+// central is the configuration of Alertmanager. It has no message template:
+// receivers only remember.
+func central() ([]byte, error) {
+	text, err := escalation.Alertmanager("policy.yml", []byte(centralPolicy))
+	return []byte(strings.Replace(string(text), `templates: ["hygiene_exporter.tmpl"]`, "", 1)), err
+}
+
 func duration(d time.Duration) probes.Duration { return probes.Duration(d) }
 
 // ladderPolicy has tiers at once, after half an hour and after two hours.
@@ -95,12 +102,10 @@ func (s span) maintenance() []policy.Maintenance {
 // newWorld starts everything, with a window of maintenance or none.
 func newWorld(t *testing.T, window span) *world {
 	t.Helper()
-	text, err := escalation.Alertmanager("policy.yml", []byte(centralPolicy))
+	text, err := central()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The message template is not needed: receivers only remember.
-	text = []byte(strings.Replace(string(text), `templates: ["hygiene_exporter.tmpl"]`, "", 1))
 	w := &world{t: t, began: time.Now(), window: window, silences: map[string]span{}, episodes: map[string]*episode{}}
 	if w.cluster, err = NewCluster(text, 3); err != nil {
 		t.Fatal(err)
