@@ -35,7 +35,8 @@ func (w *world) notices(name string, tier int) (all []Notice) {
 // else.
 func (w *world) judge() {
 	w.t.Helper()
-	if len(w.episodes) == 0 {
+	// An agent that is down does not notice what comes and goes meanwhile.
+	if len(w.episodes) == 0 && !w.suffered("the agent is killed", time.Now()) {
 		w.t.Error("nothing was ever open")
 	}
 	for _, n := range w.cluster.Notices() {
@@ -222,10 +223,10 @@ func (w *world) ended(name string, e *episode, tier int) {
 // that everybody is told at least once, and not that it is only once.
 const gossip = time.Second
 
-// restarted reports whether a member of Alertmanager was killed before.
-func (w *world) restarted(before time.Time) bool {
+// suffered reports whether something of the kind happened before.
+func (w *world) suffered(what string, before time.Time) bool {
 	return slices.ContainsFunc(w.disturbances, func(d disturbance) bool {
-		return strings.HasPrefix(d.what, "Alertmanager") && w.began.Add(d.from).Before(before)
+		return strings.HasPrefix(d.what, what) && w.began.Add(d.from).Before(before)
 	})
 }
 
@@ -238,7 +239,7 @@ func (w *world) once(name string, tier int, wanted []want) {
 	var last Notice
 	for _, n := range w.notices(name, tier) {
 		same := !last.At.IsZero() && last.Resolved == n.Resolved
-		crossed := n.At.Sub(last.At) < gossip && w.restarted(n.At)
+		crossed := n.At.Sub(last.At) < gossip && w.suffered("Alertmanager", n.At)
 		skewed := w.skew > 0 && slices.ContainsFunc(wanted, func(s want) bool {
 			return !n.At.Before(s.to) && !n.At.After(s.to.Add(w.lateness()))
 		})
