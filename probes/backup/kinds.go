@@ -8,6 +8,7 @@ import (
 	"hygiene_exporter/probes/backup/command"
 	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
+	"hygiene_exporter/probes/backup/pgbackrest"
 	"hygiene_exporter/probes/backup/restic"
 	"hygiene_exporter/probes/backup/s3"
 	"hygiene_exporter/probes/backup/snapshot"
@@ -25,6 +26,7 @@ func kinds() []job.Kind {
 		restic.Kind(),
 		borg.Kind(),
 		s3.Kind(),
+		pgbackrest.Kind(),
 		command.Kind(),
 	}
 }

@@ -28,7 +28,7 @@ import (
 // into its engine where that is asked for.
 func (l *location) restore(ctx context.Context, task job.Task) job.Outcome {
 	out := job.Outcome{Units: map[string]error{}}
-	load := task.Depth == job.Loaded || task.Depth == job.Asserted && len(task.Restore.Assert.Queries) > 0
+	load := task.Loads()
 	if load {
 		task.Restore.Sample = 0 // a part cannot be loaded
 	}
@@ -78,24 +78,12 @@ func (l *location) restore(ctx context.Context, task job.Task) job.Outcome {
 		out.Reached = append(out.Reached, job.Structure, job.Read)
 	}
 	if out.Err == nil {
-		out.Reached = append(out.Reached, reached(task, load)...)
+		out.Reached = append(out.Reached, task.Proves(load)...)
 		for _, unit := range task.Units {
 			out.Units[unit.ID] = nil
 		}
 	}
 	return out
-}
-
-// reached are the depths of a test restore that has found nothing wrong.
-func reached(task job.Task, loaded bool) []job.Depth {
-	depths := []job.Depth{job.Restored}
-	if loaded {
-		depths = append(depths, job.Loaded)
-	}
-	if assert := task.Restore.Assert; !assert.None() && (loaded || len(assert.Queries) == 0) {
-		depths = append(depths, job.Asserted)
-	}
-	return depths
 }
 
 // A restorer restores one unit.

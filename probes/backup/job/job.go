@@ -206,6 +206,24 @@ type Task struct {
 	Restore Restore
 }
 
+// Loads reports whether what is restored must be loaded into an engine, too.
+func (t Task) Loads() bool {
+	return t.Depth == Loaded || t.Depth == Asserted && len(t.Restore.Assert.Queries) > 0
+}
+
+// Proves lists the depths that a test restore has proven which found nothing
+// wrong.
+func (t Task) Proves(loaded bool) []Depth {
+	depths := []Depth{Restored}
+	if loaded {
+		depths = append(depths, Loaded)
+	}
+	if assert := t.Restore.Assert; !assert.None() && (loaded || len(assert.Queries) == 0) {
+		depths = append(depths, Asserted)
+	}
+	return depths
+}
+
 // Restore is how a restore test is done.
 type Restore struct {
 	Scratch string // directory that exists, is empty and is removed afterwards

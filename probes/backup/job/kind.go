@@ -39,12 +39,14 @@ type Options struct {
 	Addressing string `yaml:"addressing"`
 	// For s3 and velero: file with the certificates of the authorities that the server is trusted by. Empty means those of the system.
 	CAFile string `yaml:"ca_file"`
-	// For s3 and velero: file with the credentials, in the form of ~/.aws/credentials.
+	// For s3 and velero: file with the credentials, in the form of ~/.aws/credentials. For pgbackrest: absolute path of its configuration; empty means where it looks itself.
 	ConfigFile string `yaml:"config_file"`
 	// For s3 and velero: the profile in config_file. Empty means default.
 	Profile string `yaml:"profile"`
-	// For borg: the absolute path of the repository, or a place such as ssh://user@host/path. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. What the environment must hold for it, a wrapper under commands sets. For s3 and velero: s3://bucket/prefix.
+	// For borg: the absolute path of the repository, or a place such as ssh://user@host/path. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. What the environment must hold for it, a wrapper under commands sets. For s3 and velero: s3://bucket/prefix. For pgbackrest: the number of the repository, such as 2 for repo2; empty means 1.
 	Repository string `yaml:"repository"`
+	// For pgbackrest: the name of the stanza.
+	Stanza string `yaml:"stanza"`
 	// For restic and borg: file that holds the password, which the agent must be able to read.
 	PasswordFile string `yaml:"password_file"`
 	// For borg: directory with the key files, such as /root/.config/borg/keys, for a repository that does not hold its key itself.

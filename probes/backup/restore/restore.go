@@ -147,6 +147,14 @@ func (w *Writer) Hard(name, target string) error {
 	return w.escaped(name, w.root.Link(to, local))
 }
 
+// Found counts a file that a program has restored into the directory, and whose
+// content was compared there.
+func (w *Writer) Found(name string, modified time.Time, size int64) {
+	w.Count++
+	w.Bytes += size
+	w.assert(name, modified, size)
+}
+
 // Skip counts what is not restored, such as a device.
 func (w *Writer) Skip() { w.Skipped++ }
 
