@@ -58,6 +58,7 @@ type leaf struct {
 	Severity, Receiver string
 	Tier               int
 	Repeat             probes.Duration
+	HostDown           probes.Duration // between messages about a host that is down
 }
 
 func (c *central) functions() template.FuncMap {
@@ -92,6 +93,7 @@ func (c *central) leaves(who string) []leaf {
 				Receiver: last(ladder, i).Value,
 				Tier:     i + 1,
 				Repeat:   last(repeats[severity], i),
+				HostDown: 5 * c.Timings.GroupInterval,
 			})
 		}
 	}

@@ -98,3 +98,27 @@ func climb(t *testing.T, seed uint64, took *delays) {
 		w.tell()
 	}
 }
+
+// Two replicas that contradict each other about a host do not tell people of it
+// every minute.
+func TestReplicasThatDisagreeAboutAHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, span{})
+		defer w.close()
+		reach := func(cut ...bool) []func() { return []func(){func() { w.cut = [2]bool(cut) }} }
+		w.run(map[time.Duration][]func(){
+			5 * time.Minute:  reach(true, true),
+			20 * time.Minute: reach(false, true),
+			60 * time.Minute: reach(false, false),
+		}, 2*time.Hour)
+		told := 0
+		for _, n := range w.cluster.Notices() {
+			if n.Labels["check"] == "host_down" && n.Labels["escalation"] == "1" {
+				told++
+			}
+		}
+		if most := 12; told < 2 || told > most {
+			t.Errorf("tier 1 was told %d times, and not 2 to %d", told, most)
+		}
+	})
+}
