@@ -18,7 +18,7 @@ type Config struct {
 	probes.Settings `yaml:",inline"`
 	// What there should be, where the agent must not decide from what it saw. It is also how less than there was is accepted.
 	Expect []Expect `yaml:"expect"`
-	// Tools that are asked more or less often than every 30 s (drbdsetup), 1 min (zpool, dmsetup, teamdctl), 5 min (ipmitool, redfish) or 10 min (all others).
+	// Tools that are asked more or less often than every 30 s (drbdsetup), 1 min (zpool, dmsetup, teamdctl), 5 min (ipmitool, redfish, sg_ses) or 10 min (all others).
 	Tools []Tool `yaml:"tools"`
 	// Management controllers that are asked over the network for their power supplies and fans.
 	Redfish []Redfish `yaml:"redfish"`

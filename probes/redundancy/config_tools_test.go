@@ -22,7 +22,7 @@ func TestToolsAreChecked(t *testing.T) {
 		}, ""},
 		{
 			"a tool that nobody knows", func(c *Config) { c.Tools = []Tool{{"storcly", probes.Duration(time.Hour)}} },
-			`tools[0].name: "storcly" is no tool; known are arcconf, cli64, dmsetup, drbdsetup, ipmitool, mpt-status, redfish, sas3ircu, ssacli, storcli, teamdctl, tw_cli, zpool`,
+			`tools[0].name: "storcly" is no tool; known are arcconf, cli64, dmsetup, drbdsetup, ipmitool, mpt-status, redfish, sas3ircu, sg_ses, ssacli, storcli, teamdctl, tw_cli, zpool`,
 		},
 		{"a tool that stands twice", func(c *Config) {
 			c.Tools = []Tool{{"zpool", probes.Duration(time.Hour)}, {"zpool", probes.Duration(time.Hour)}}

@@ -92,6 +92,11 @@ func TestSilentLossIsNoticed(t *testing.T) {
 			"nvme/nqn.2026-01.test:a": "missing tolerates ?/1 active 0/2 missing 2",
 			"multipath/mpatha":        "failed tolerates -1/3 active 0/4 missing 1 unverifiable:permission_denied",
 		}},
+		{"fabrics-whole", "fabrics-silent-loss", map[string]string{
+			"fc/ports":                          "reduced tolerates 2/3 active 3/4 missing 1",
+			"fc-target/0x1000020000000012":      "lost tolerates 0/1 active 1/2 missing 1",
+			"enclosure/0x5001405e00000001/bays": "none tolerates 0/0 active 3/4 missing 1",
+		}},
 		{"paths-whole", "network-whole", map[string]string{
 			"multipath/mpatha":            "missing tolerates ?/3 active 0/4 missing 4",
 			"iscsi/iqn.2026-01.test:disk": "missing tolerates ?/1 active 0/2 missing 2",

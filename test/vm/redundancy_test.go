@@ -228,7 +228,7 @@ func machine(t *testing.T, kernel, script string, modules, programs []string) Ma
 	}
 	m := Machine{
 		Kernel: image, Modules: tree, Load: modules, Script: text.String(),
-		Programs: map[string]string{"bin/hygiene_exporter": build(t, dir)},
+		Programs: map[string]string{"bin/hygiene_exporter": compile(t, dir, "hygiene_exporter", filepath.Join("cmd", "hygiene_exporter"))},
 		Links:    map[string]string{"lib/systemd/systemd-udevd": "/sbin/udevadm", "bin/busybox": "/sbin/busybox", "sbin/lvs": "/sbin/lvm"},
 	}
 	for _, name := range append(programs, "busybox", "ip", "dmsetup") {
@@ -254,6 +254,9 @@ func run(t *testing.T, m Machine) told {
 		t.Errorf("%v:\n%s", err, strings.Join(lines, "\n"))
 	}
 	out := read(t, lines)
+	if log := os.Getenv("VM_LOG"); log != "" {
+		_ = os.WriteFile(log, []byte(strings.Join(lines, "\n")), 0o644)
+	}
 	if t.Failed() {
 		t.Log(strings.Join(lines, "\n"))
 	}
@@ -328,14 +331,19 @@ func TestNetwork(t *testing.T) {
 	out.save(t)
 }
 
-// build returns the agent as a static program.
-func build(t *testing.T, dir string) string {
-	agent := filepath.Join(dir, "hygiene_exporter")
-	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", agent, "./cmd/hygiene_exporter")
-	cmd.Dir = filepath.Join("..", "..")
+// compile returns a program of ours as a static program.
+func compile(t *testing.T, dir, name, source string) string {
+	t.Helper()
+	program := filepath.Join(dir, name)
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, ".")
+	cmd.Dir = filepath.Join(root, source)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	return agent
+	return program
 }

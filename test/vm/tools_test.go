@@ -4,6 +4,7 @@ package vm
 
 import (
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -48,4 +49,15 @@ func TestHardware(t *testing.T) {
 	m := machine(t, "linux-image-amd64", "hardware.sh", []string{"megaraid_sas", "mptsas"}, nil)
 	m.Devices = []string{"megasas-gen2", "mptsas1068"}
 	golden(t, "hardware.want", run(t, m).text())
+}
+
+// Fibre Channel, an enclosure and RDMA, of which the machine is both ends.
+func TestFabrics(t *testing.T) {
+	m := machine(t, "linux-image-amd64", "fabrics.sh", []string{
+		"configfs", "loop", "dm-mod", "veth", "fcoe", "tcm_fc", "sd_mod", "sg", "ses", "tcm_loop", "target_core_user", "target_core_iblock", "rdma_rxe", "crc32_generic", "bridge",
+	}, []string{"rdma", "sg_ses"})
+	m.Programs["sbin/enclosure"] = compile(t, t.TempDir(), "enclosure", filepath.Join("test", "vm", "enclosure"))
+	out := run(t, m)
+	golden(t, "fabrics.want", out.text())
+	out.save(t)
 }

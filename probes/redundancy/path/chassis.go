@@ -12,12 +12,11 @@ import (
 	"hygiene_exporter/probes/redundancy/sysfs"
 )
 
-// A Component is one part of a SAS enclosure, as SES tells it: a power supply, a
-// fan, a bay.
-type Component struct {
-	Name, Type, Status string
-}
+// A Bay is a place for a disk in a SAS enclosure.
+type Bay struct{ Name, Status string }
 
+// readEnclosures reads the bays of enclosures. Of power supplies and fans the
+// kernel tells nothing; a tool does.
 func readEnclosures(files *rootfs.FS) ([]group.Group, error) {
 	const class = "/sys/class/enclosure"
 	names, err := sysfs.Names(files, class)
@@ -26,62 +25,50 @@ func readEnclosures(files *rootfs.FS) ([]group.Group, error) {
 		dir := sysfs.Open(files, path.Join(class, name))
 		entries, err := sysfs.Names(files, dir.Path())
 		errs := []error{err}
-		var components []Component
+		var bays []Bay
 		for _, entry := range entries {
 			of := dir.Sub(entry)
-			if c := (Component{Name: entry, Type: of.Attr("type"), Status: of.Attr("status")}); c.Type != "" {
-				components = append(components, c)
+			if !of.Has("status") {
+				continue // of the enclosure itself
+			}
+			if kind := of.Attr("type"); kind == "device" || kind == "array device" {
+				bays = append(bays, Bay{Name: strings.TrimSpace(entry), Status: of.Attr("status")})
 			}
 			errs = append(errs, of.Err())
 		}
-		id := cmp.Or(dir.Attr("id"), name)
-		for _, g := range Enclosures(name, id, components) {
-			if err := errors.Join(errs...); err != nil {
-				g.Unclear(err)
-			}
+		g := Bays(cmp.Or(dir.Attr("id"), name), bays)
+		if err := errors.Join(errs...); err != nil {
+			g.Unclear(err)
+		}
+		// The same enclosure is seen by each adapter that leads to it.
+		same := func(have group.Group) bool { return have.Name == g.Name }
+		if g.Expected > 0 && !slices.ContainsFunc(groups, same) {
 			groups = append(groups, g)
 		}
 	}
 	return groups, err
 }
 
-// Enclosures makes a group of the power supplies and one of the fans of an
-// enclosure. How many are needed the enclosure does not say; it is taken to be
-// built so that one of each may fail. Bays are the affair of what the disks in
-// them belong to.
-func Enclosures(name, id string, components []Component) []group.Group {
-	var groups []group.Group
-	for _, kind := range []struct{ kind, name string }{{"power supply", "power"}, {"cooling", "cooling"}} {
-		g := group.Group{
-			Kind: group.Enclosure, Name: name + "/" + kind.name, ID: id + "/" + kind.name, Known: true, Ordinary: true,
+// Bays makes a group of the bays that hold a disk. They are not redundant by
+// themselves: that is the affair of what the disks belong to. But none may vanish.
+func Bays(enclosure string, bays []Bay) group.Group {
+	g := group.Group{Kind: group.Enclosure, Name: enclosure + "/bays", Known: true}
+	for _, b := range bays {
+		active, known := map[string]bool{
+			"OK": true, "critical": false, "non-critical": true, "unrecoverable": false,
+			"not installed": false, "unknown": false, "not available": false, "unsupported": false,
+		}[b.Status]
+		if !known {
+			g.Unclear(group.Word("the status of "+b.Name, b.Status))
 		}
-		for _, c := range components {
-			if c.Type != kind.kind {
-				continue
-			}
-			active, known := map[string]bool{
-				"OK": true, "critical": false, "non-critical": true, "unrecoverable": false,
-				"not installed": false, "unknown": false, "not available": false, "unsupported": false,
-			}[c.Status]
-			if !known {
-				g.Unclear(group.Word("the status of "+c.Name, c.Status))
-			}
-			// An empty place is none; what was in it before is remembered elsewhere.
-			empty := slices.Contains([]string{"not installed", "unsupported", "not available", "unknown"}, c.Status)
-			g.Members = append(g.Members, group.Member{ID: c.Name, Name: strings.TrimSpace(c.Name), Active: active, Spare: empty, State: c.Status})
-		}
-		g.Expected = g.Present()
-		g.Design = min(1, max(0, g.Expected-1))
-		g.Tolerated = g.Design - (g.Expected - g.Active())
-		if g.Active() > 0 {
-			g.Tolerated = max(0, g.Tolerated)
-		}
-		if g.Expected > 0 {
-			g.Sort()
-			groups = append(groups, g)
+		empty := slices.Contains([]string{"not installed", "unsupported", "not available", "unknown"}, b.Status)
+		if !empty {
+			g.Members = append(g.Members, group.Member{ID: b.Name, Name: b.Name, Active: active, State: b.Status})
 		}
 	}
-	return groups
+	g.Expected = len(g.Members)
+	g.Sort()
+	return g
 }
 
 // readInfiniBand makes a group of the ports of this host.

@@ -152,35 +152,30 @@ func TestPortsOfFibreChannel(t *testing.T) {
 	}
 	var lines []string
 	for _, g := range Targets([]Port{
-		{Name: "rport-1:0-0", State: "Online", WWPN: "0xa", Node: "0xn", Roles: "FCP Target"},
-		{Name: "rport-2:0-0", State: "Blocked", WWPN: "0xb", Node: "0xn", Roles: "FCP Target, FCP Initiator"},
-		{Name: "rport-2:0-1", State: "Online", WWPN: "0xc", Node: "0xm", Roles: "Fabric Port"},
+		{Name: "rport-1:0-0", Local: "0x1", State: "Online", WWPN: "0xa", Node: "0xn", Roles: "FCP Target"},
+		{Name: "rport-2:0-0", Local: "0x2", State: "Blocked", WWPN: "0xb", Node: "0xn", Roles: "FCP Target, FCP Initiator"},
+		{Name: "rport-2:0-1", Local: "0x2", State: "Online", WWPN: "0xc", Node: "0xm", Roles: "Fabric Port"},
 	}) {
 		lines = append(lines, brief(g))
 	}
-	if diff := cmp.Diff([]string{"0xn rport-1:0-0 rport-2:0-0!"}, lines); diff != "" {
+	if diff := cmp.Diff([]string{"0xn 0x1 0xa 0x2 0xb!"}, lines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-func TestEnclosuresAndInfiniBand(t *testing.T) {
-	var lines []string
-	for _, g := range Enclosures("0:0:1:0", "id", []Component{
-		{"PS 1", "power supply", "OK"},
-		{"PS 2", "power supply", "critical"},
-		{"PS 3", "power supply", "not installed"},
-		{"FAN 1", "cooling", "OK"},
-		{"FAN 2", "cooling", "on fire"},
-		{"SLOT 1", "array device", "OK"},
-	}) {
-		lines = append(lines, fmt.Sprintf("%s tolerates %d/%d", brief(g), g.Tolerated, g.Design))
-	}
-	want := []string{
-		"0:0:1:0/power PS 1 PS 2! PS 3!? tolerates 0/1",
-		"0:0:1:0/cooling FAN 1 FAN 2! unclear tolerates 0/1",
-	}
-	if diff := cmp.Diff(want, lines); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+func TestBaysAndInfiniBand(t *testing.T) {
+	for _, c := range []struct {
+		bays []Bay
+		want string
+	}{
+		{[]Bay{{"SLOT 2", "OK"}, {"SLOT 1", "OK"}, {"SLOT 3", "not installed"}}, "0x5/bays SLOT 1 SLOT 2 tolerates 0/0"},
+		{[]Bay{{"SLOT 1", "OK"}, {"SLOT 2", "critical"}}, "0x5/bays SLOT 1 SLOT 2! tolerates 0/0"},
+		{[]Bay{{"SLOT 1", "on fire"}}, "0x5/bays SLOT 1! unclear tolerates 0/0"},
+	} {
+		g := Bays("0x5", c.bays)
+		if got := fmt.Sprintf("%s tolerates %d/%d", brief(g), g.Tolerated, g.Design); got != c.want {
+			t.Errorf("%s, want %s", got, c.want)
+		}
 	}
 	for state, active := range map[string]bool{"4: ACTIVE": true, "1: DOWN": false, "2: INIT": false} {
 		if m, err := (IBPort{Name: "mlx5_0/1", State: state}).member(); err != nil || m.Active != active {

@@ -20,7 +20,8 @@ type Port struct {
 	Node  string // WWNN
 	Roles string
 
-	Adapter string // the card of a port of this host
+	Adapter string // the card of the port of this host that it is, or that sees it
+	Local   string // of a remote port, the port of this host that sees it
 }
 
 // portStates are those of scsi_transport_fc of the kernel; true where the port
@@ -74,7 +75,14 @@ func HostPorts(ports []Port) group.Group {
 }
 
 func readTargets(files *rootfs.FS) ([]group.Group, error) {
+	const hosts = "/sys/class/fc_host"
 	ports, err := readPorts(files, "/sys/class/fc_remote_ports")
+	for i := range ports {
+		number, _, _ := strings.Cut(strings.TrimPrefix(ports[i].Name, "rport-"), ":")
+		host := sysfs.Open(files, path.Join(hosts, "host"+number))
+		ports[i].Local = cmp.Or(host.Attr("port_name"), "host"+number)
+		ports[i].Adapter = cmp.Or(sysfs.Card(files, host.Path()), "host"+number)
+	}
 	return Targets(ports), err
 }
 
@@ -94,11 +102,12 @@ func Targets(ports []Port) []group.Group {
 		if !known {
 			g.Unclear(group.Word("port_state of "+p.Name, p.State))
 		}
-		// The same port is seen by each port of this host: each is a way.
-		host, _, _ := strings.Cut(strings.TrimPrefix(p.Name, "rport-"), "-")
+		// The same port is seen by each port of this host: each is a way, and keeps
+		// its name when it gets another number.
+		way := p.Local + " " + p.WWPN
 		g.Members = append(g.Members, group.Member{
-			ID: host + " " + p.WWPN, Name: p.Name, Active: up, State: p.State,
-			Domains: map[group.Domain]string{group.Target: p.WWPN, group.Adapter: "host" + host},
+			ID: way, Name: way, Active: up, State: p.State,
+			Domains: map[group.Domain]string{group.Target: p.WWPN, group.Adapter: p.Adapter},
 		})
 	}
 	return listed(systems)

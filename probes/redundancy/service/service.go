@@ -126,41 +126,65 @@ func clock(name string, members []group.Member) group.Group {
 	return g
 }
 
-// timesyncSources returns the servers that systemd-timesyncd is told to ask, one
-// after the other when one does not answer. Whether they do, it tells nobody but
+// netState is where systemd-networkd writes what servers the links were given.
+const netState = "/run/systemd/netif/state"
+
+// timesyncSources returns the servers that systemd-timesyncd asks, one after the
+// other when one does not answer: those of its files and of the links, and if
+// there are none, those to fall back to. Whether they answer, it tells nobody but
 // over D-Bus.
 func timesyncSources(_ context.Context, host probes.Host) ([]group.Member, error) {
-	files := []string{"/etc/systemd/timesyncd.conf"}
+	names := []string{"/etc/systemd/timesyncd.conf"}
 	for _, dir := range []string{"/usr/lib/systemd/timesyncd.conf.d", "/run/systemd/timesyncd.conf.d", "/etc/systemd/timesyncd.conf.d"} {
-		names, err := sysfs.Names(host.Files, dir)
+		entries, err := sysfs.Names(host.Files, dir)
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range names {
+		for _, name := range entries {
 			if strings.HasSuffix(name, ".conf") {
-				files = append(files, path.Join(dir, name))
+				names = append(names, path.Join(dir, name))
 			}
 		}
 	}
-	var servers, fallback []string
-	for _, name := range files {
+	var files [][]byte
+	for _, name := range append(names, netState) {
 		data, err := host.Files.ReadFile(name, limit)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		servers, fallback = ParseTimesync(data, servers, fallback)
+		files = append(files, data) // empty if there is none
 	}
-	if len(servers) == 0 {
-		servers = fallback
-	}
+	last := len(files) - 1
 	var members []group.Member
-	for _, server := range servers {
+	for _, server := range TimesyncServers(files[:last], files[last]) {
 		members = append(members, group.Member{ID: server, Name: server, Active: true, State: "configured"})
 	}
 	return members, nil
+}
+
+// TimesyncServers returns the servers that are asked, by the files of
+// timesyncd.conf(5), in the order in which they are read, and by the state of
+// systemd-networkd. What was built into the program stands in its first file as a
+// comment.
+func TimesyncServers(files [][]byte, links []byte) []string {
+	var servers, fallback, found []string
+	for _, data := range files {
+		servers, fallback = ParseTimesync(data, servers, fallback)
+	}
+	found, _ = ParseTimesync(links, nil, nil)
+	for _, server := range found {
+		if !slices.Contains(servers, server) {
+			servers = append(servers, server)
+		}
+	}
+	told := slices.ContainsFunc(files, func(data []byte) bool { return strings.Contains("\n"+string(data), "\nFallbackNTP") })
+	switch {
+	case len(servers) > 0:
+		return servers
+	case !told && len(files) > 0:
+		_, fallback = ParseTimesync([]byte(strings.ReplaceAll(string(files[0]), "#FallbackNTP", "FallbackNTP")), nil, nil)
+	}
+	return fallback
 }
 
 // ParseTimesync adds the servers of a timesyncd.conf(5) to those of the files

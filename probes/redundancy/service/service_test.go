@@ -30,6 +30,32 @@ func TestServersOfTimesyncd(t *testing.T) {
 	}
 }
 
+func TestServersThatTimesyncdAsks(t *testing.T) {
+	const shipped = "[Time]\n#NTP=\n#FallbackNTP=0.pool.example 1.pool.example\n"
+	for _, c := range []struct {
+		name  string
+		files []string
+		links string
+		want  []string
+	}{
+		{"what was built in", []string{shipped}, "", []string{"0.pool.example", "1.pool.example"}},
+		{"its own", []string{shipped, "[Time]\nNTP=a.example b.example\n"}, "", []string{"a.example", "b.example"}},
+		{"those of the links", []string{shipped}, "OPER_STATE=routable\nNTP=192.0.2.1 192.0.2.2\n", []string{"192.0.2.1", "192.0.2.2"}},
+		{"both", []string{shipped, "[Time]\nNTP=192.0.2.2\n"}, "NTP=192.0.2.1 192.0.2.2\n", []string{"192.0.2.2", "192.0.2.1"}},
+		{"others to fall back to", []string{shipped, "[Time]\nFallbackNTP=f.example\n"}, "", []string{"f.example"}},
+		{"none to fall back to", []string{shipped, "[Time]\nFallbackNTP=\n"}, "", nil},
+		{"no file", nil, "", nil},
+	} {
+		var files [][]byte
+		for _, text := range c.files {
+			files = append(files, []byte(text))
+		}
+		if diff := cmp.Diff(c.want, TimesyncServers(files, []byte(c.links))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
 func TestSourcesOfChrony(t *testing.T) {
 	source := func(state chrony.SourceStateType, reach uint16) group.Member {
 		return chronySource(chrony.SourceData{

@@ -101,33 +101,45 @@ func ntpSources(ctx context.Context, host probes.Host) ([]group.Member, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	client := control.NTPClient{Sequence: 1, Connection: conn}
-	answer, err := client.Communicate(&control.NTPControlMsgHead{
-		VnMode: control.MakeVnMode(2, control.Mode), REMOp: control.OpReadStatus,
-	})
+	client := &control.NTPClient{Sequence: 1, Connection: conn}
+	answer, err := request(client, control.OpReadStatus, 0, "")
 	if err != nil {
-		return nil, silent(err)
+		return nil, err
 	}
 	var members []group.Member
-	for data := answer.Data; len(data) >= 4 && len(members) < maxSources; data = data[4:] {
+	for data := answer; len(data) >= 4 && len(members) < maxSources; data = data[4:] {
 		id := binary.BigEndian.Uint16(data)
 		status := control.ReadPeerStatusWord(binary.BigEndian.Uint16(data[2:]))
-		answer, err := client.CommunicateWithData(&control.NTPControlMsgHead{
-			VnMode: control.MakeVnMode(2, control.Mode), REMOp: control.OpReadVariables, AssociationID: id,
-		}, []byte("srcadr"))
+		// A request whose length is no multiple of four is refused.
+		answer, err := request(client, control.OpReadVariables, id, "srcadr,reach")
 		if err != nil {
-			return nil, silent(err)
+			return nil, err
 		}
-		name := variable(string(answer.Data), "srcadr")
+		name := variable(string(answer), "srcadr")
 		if name == "" || name == "0.0.0.0" {
 			continue // the template of a pool
 		}
 		usable := status.PeerSelection >= control.SelOutlier
 		members = append(members, group.Member{
-			ID: name, Name: name, Active: usable && status.PeerStatus.Reachable, State: control.PeerSelect[status.PeerSelection&7],
+			ID: name, Name: name, Active: usable && status.PeerStatus.Reachable,
+			State: fmt.Sprintf("%s, reach %s", control.PeerSelect[status.PeerSelection&7], variable(string(answer), "reach")),
 		})
 	}
 	return members, nil
+}
+
+// request asks one thing. What the daemon refuses is an error.
+func request(client *control.NTPClient, what uint8, association uint16, data string) ([]byte, error) {
+	answer, err := client.CommunicateWithData(&control.NTPControlMsgHead{
+		VnMode: control.MakeVnMode(2, control.Mode), REMOp: what, AssociationID: association,
+	}, []byte(data))
+	switch {
+	case err != nil:
+		return nil, silent(err)
+	case answer.HasError():
+		return nil, probes.Because(probes.Unsupported, fmt.Errorf("ntpd refuses to answer, with error %d", answer.Status>>8))
+	}
+	return answer.Data, nil
 }
 
 // variable returns one of the variables of a control message: "a=1, b="2"".

@@ -17,6 +17,7 @@ import (
 	"hygiene_exporter/probes/redundancy/tool/lsi"
 	"hygiene_exporter/probes/redundancy/tool/lvm"
 	"hygiene_exporter/probes/redundancy/tool/megaraid"
+	"hygiene_exporter/probes/redundancy/tool/ses"
 	"hygiene_exporter/probes/redundancy/tool/smartarray"
 	"hygiene_exporter/probes/redundancy/tool/team"
 	"hygiene_exporter/probes/redundancy/tool/threeware"
@@ -270,6 +271,34 @@ func askArecaController(a *asking, name, entry string, number ...string) ([]grou
 		outputs[i] = out
 	}
 	return areca.Parse(name, areca.Outputs{Sets: outputs[0], Volumes: outputs[1], Disks: outputs[2]})
+}
+
+func askEnclosures(a *asking) ([]group.Group, error) {
+	var groups []group.Group
+	var errs []error
+	for _, device := range a.present {
+		var pages [2][]byte
+		var err error
+		for i, page := range []string{"--page=0x1", "--page=0x2"} {
+			if err == nil {
+				pages[i], err = a.strictly("sg_ses", page, "/dev/"+device)
+			}
+		}
+		told := []group.Group(nil)
+		if err == nil {
+			told, err = ses.Parse(pages[0], pages[1])
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", device, err))
+		}
+		for _, g := range told {
+			same := func(have group.Group) bool { return have.Name == g.Name }
+			if !slices.ContainsFunc(groups, same) {
+				groups = append(groups, g)
+			}
+		}
+	}
+	return groups, errors.Join(errs...)
 }
 
 func askIPMI(a *asking) ([]group.Group, error) {

@@ -56,6 +56,10 @@ func tools(redfish []Service) []tool {
 			present: drivers([]string{"arcmsr"}, nil), ask: askAreca, counted: true,
 		},
 		{
+			name: "sg_ses", kinds: []string{group.Enclosure}, every: 5 * time.Minute, limit: 30 * time.Second,
+			present: enclosures, ask: askEnclosures, optional: true,
+		},
+		{
 			name: "ipmitool", kinds: []string{group.Power, group.Fan}, every: 5 * time.Minute, limit: 2 * time.Minute,
 			present: exist("/dev/ipmi0", "/dev/ipmi/0", "/dev/ipmidev/0"), ask: askIPMI, optional: true,
 		},
@@ -70,6 +74,8 @@ var (
 	number          = regexp.MustCompile(`[0-9]{1,3}`)
 	arecaController = regexp.MustCompile(`ctrl=[0-9]{1,2}`)
 	controllerName  = regexp.MustCompile(`c[0-9]{1,3}`)
+	sesPage         = regexp.MustCompile(`--page=0x[12]`)
+	genericDevice   = regexp.MustCompile(`/dev/sg[0-9]{1,4}`)
 	interfaceName   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,14}$`)
 )
 
@@ -105,6 +111,10 @@ func Commands() []probes.Command {
 		{Entry: "mpt-status", Argv: []string{"mpt-status", "-i", "{0}"}, Objects: []*regexp.Regexp{number}, Help: "A RAID volume of an LSI MPT controller.", Privileged: true},
 		{Entry: "arcconf-config", Argv: []string{"arcconf", "GETCONFIG", "{0}", "AL"}, Objects: []*regexp.Regexp{number}, Help: "Volumes and disks of an Adaptec controller.", Privileged: true},
 		{Entry: "arcconf-status", Argv: []string{"arcconf", "GETSTATUS", "{0}"}, Objects: []*regexp.Regexp{number}, Help: "Running tasks of an Adaptec controller.", Privileged: true},
+		{
+			Entry: "sg_ses", Argv: []string{"sg_ses", "{0}", "-rr", "{1}"}, Objects: []*regexp.Regexp{sesPage, genericDevice},
+			Help: "Power supplies, fans and controllers of a SAS enclosure.", Privileged: true,
+		},
 		{Entry: "tw_cli-info", Argv: []string{"tw_cli", "info"}, Help: "The 3ware controllers.", Privileged: true},
 	}
 	add := func(program, entry, help string, objects []*regexp.Regexp, args ...string) {

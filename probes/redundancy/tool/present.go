@@ -106,6 +106,19 @@ func teams(files *rootfs.FS) (found []string, failed error) {
 	return found, failed
 }
 
+// enclosures lists the generic devices of SAS enclosures, which are named by their
+// place, and may be seen on several ways.
+func enclosures(files *rootfs.FS) (found []string, failed error) {
+	const class = "/sys/class/enclosure"
+	places, failed := names(files, class)
+	for _, place := range places {
+		devices, err := names(files, path.Join(class, place, "device/scsi_generic"))
+		failed = errors.Join(failed, err)
+		found = append(found, devices...)
+	}
+	return found, failed
+}
+
 // either returns a function that lists what one or the other does.
 func either(one, other func(*rootfs.FS) ([]string, error)) func(*rootfs.FS) ([]string, error) {
 	return func(files *rootfs.FS) ([]string, error) {

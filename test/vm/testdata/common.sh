@@ -19,7 +19,7 @@ $(hygiene_exporter config example | sed -n '/^probes:/,$s/^  \([a-z]*\):.*/\1/p'
     timeout: 900ms
     repair: 1h
     expect: [$1]
-    tools: [{name: teamdctl, every: 1s}, {name: dmsetup, every: 1s}, {name: drbdsetup, every: 1s}, {name: storcli, every: 1s}]
+    tools: [{name: teamdctl, every: 1s}, {name: dmsetup, every: 1s}, {name: drbdsetup, every: 1s}, {name: storcli, every: 1s}, {name: sg_ses, every: 1s}]
 END
 }
 agent() { hygiene_exporter serve --config.file=/etc/agent/config.yml --state.dir=/run/state --log.level=error & agent=$!; }
@@ -34,14 +34,15 @@ looked() {
 }
 facts() {
 	looked; looked
+	until_true "metrics >/tmp/metrics && [ -s /tmp/metrics ]"
 	echo "@@ step $1"
-	metrics >/tmp/metrics
 	sed -n 's/^hygiene_redundancy_/@@ fact /p; s/^hygiene_probe_fault_since_timestamp_seconds\({name="redundancy".*}\) .*/@@ fault \1/p' /tmp/metrics
 }
 problems() {
 	looked; looked
+	until_true "metrics >/tmp/metrics && [ -s /tmp/metrics ]"
 	echo "@@ problems $1"
-	metrics | sed -n 's/^hygiene_problem_since_timestamp_seconds\({.*}\) .*/@@ problem \1/p'
+	sed -n 's/^hygiene_problem_since_timestamp_seconds\({.*}\) .*/@@ problem \1/p' /tmp/metrics
 }
 until_true() { n=0; until eval "$1"; do sleep 0.2; n=$((n+1)); [ $n -gt 300 ] && fail "never $1"; done; }
 # capture NAME FILE...: the files as the agent reads them
