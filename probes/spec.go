@@ -36,6 +36,17 @@ type Command struct {
 	// Objects holds a pattern for each object; the whole object must match.
 	Objects []*regexp.Regexp
 
+	// Through is what starts the program, with its arguments, such as xargs. The
+	// command is known by the program all the same, and a wrapper replaces only
+	// that.
+	Through []string
+
+	// Secrets are what the program finds in its environment and nobody in its
+	// arguments: by the name of the variable, the path of the file that holds its
+	// value, with {0} and so on for the objects. The agent reads the file itself,
+	// without the line end behind it, so that a privileged command has none.
+	Secrets map[string]string
+
 	// Privileged commands go to the root helper where one is installed.
 	Privileged bool
 }

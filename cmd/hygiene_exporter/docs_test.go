@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,7 +74,8 @@ func TestDocsCommands(t *testing.T) {
 
 Generated from the source; `+"`make docs`"+` rewrites it. The agent runs these programs, those
 that are installed, and no others. `+"`{0}`"+` stands for an object, which must match the pattern
-beside it as a whole. There is no shell. What needs root is what
+beside it as a whole. `+"`NAME<FILE`"+` before a program is a variable of its environment that holds what
+that file holds. There is no shell. What needs root is what
 `+"`hygiene_exporter helper`"+` runs for an agent that is not root, and all that it runs.
 `)
 	for _, spec := range all.Specs() {
@@ -86,7 +89,10 @@ beside it as a whole. There is no shell. What needs root is what
 				root = "yes"
 			}
 			var words, objects []string
-			for _, word := range c.Argv {
+			for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
+				words = append(words, name+"<"+c.Secrets[name])
+			}
+			for _, word := range slices.Concat(c.Through, c.Argv) {
 				if strings.ContainsAny(word, " '") {
 					word = "'" + word + "'"
 				}

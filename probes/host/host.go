@@ -67,7 +67,7 @@ func New(o Options) (*Hosts, error) {
 	broker, err := command.New(command.Options{
 		Specs: o.Specs, Wrappers: o.Wrappers,
 		Own: files.Own(), Root: os.Geteuid() == 0,
-		Socket: cmp.Or(o.HelperSocket, DefaultHelperSocket),
+		Socket: cmp.Or(o.HelperSocket, DefaultHelperSocket), Read: files.ReadFile,
 	})
 	if err != nil {
 		return nil, err

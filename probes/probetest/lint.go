@@ -3,6 +3,7 @@ package probetest
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -149,7 +150,7 @@ func checkCommands(t T, spec probes.Spec, _ Options) {
 			t.Errorf("%s: the help %q is no sentence", c.Entry, c.Help)
 		}
 		used := map[string]bool{}
-		for _, arg := range c.Argv {
+		for _, arg := range slices.Concat(c.Argv, c.Through, slices.Collect(maps.Values(c.Secrets))) {
 			for _, match := range placeholder.FindAllStringSubmatch(arg, -1) {
 				used[match[1]] = true
 			}

@@ -88,11 +88,11 @@ const (
 func Commands() []probes.Command {
 	objects := []*regexp.Regexp{plain, keys, shell, program, archive}
 	command := func(name, help string, n int, args ...string) probes.Command {
-		argv := []string{
+		through := []string{
 			"env", "BORG_BASE_DIR=.", "BORG_PASSPHRASE_FD=0", "BORG_KEYS_DIR={1}", "BORG_RSH=" + lingering + " {2}", "BORG_REMOTE_PATH={3}",
-			"BORG_RELOCATED_REPO_ACCESS_IS_OK=yes", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes", "borg", "--bypass-lock",
+			"BORG_RELOCATED_REPO_ACCESS_IS_OK=yes", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes",
 		}
-		return probes.Command{Entry: name, Argv: append(argv, args...), Objects: objects[:n], Help: help}
+		return probes.Command{Entry: name, Through: through, Argv: append([]string{"borg", "--bypass-lock"}, args...), Objects: objects[:n], Help: help}
 	}
 	return []probes.Command{
 		{Entry: "borg-version", Argv: []string{"borg", "--version"}, Help: "The version of Borg."},

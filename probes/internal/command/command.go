@@ -16,7 +16,6 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,6 +30,8 @@ type Options struct {
 	Own      bool                // the inspected host is the agent's own root
 	Root     bool                // the agent is root and needs no helper
 	Socket   string              // of the root helper
+	// Read reads the file of a secret on the inspected host; nil: there is none.
+	Read func(path string, limit int64) ([]byte, error)
 }
 
 // A Broker runs commands. It may be used concurrently.
@@ -40,6 +41,7 @@ type Broker struct {
 	own      bool
 	root     bool
 	socket   string
+	read     func(path string, limit int64) ([]byte, error)
 
 	mu     sync.Mutex
 	probes map[string]*commands
@@ -52,7 +54,12 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{entries: entries, own: o.Own, root: o.Root, socket: o.Socket, probes: map[string]*commands{}}
+	b := &Broker{entries: entries, own: o.Own, root: o.Root, socket: o.Socket, read: o.Read, probes: map[string]*commands{}}
+	if b.read == nil {
+		b.read = func(path string, _ int64) ([]byte, error) {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+		}
+	}
 	if err := b.Wrap(o.Wrappers); err != nil {
 		return nil, probes.At("commands", err)
 	}
@@ -117,7 +124,7 @@ func (c *commands) Run(ctx context.Context, name string, objects ...string) (pro
 	case err != nil:
 		return probes.Output{}, err
 	case own:
-		return c.runner.run(ctx, argv)
+		return c.own(ctx, name, objects, call{argv: argv})
 	}
 	// A host without the tool needs no helper.
 	if _, err := lookup(argv[0]); probes.ReasonOf(err) == probes.NotFound {
@@ -135,7 +142,21 @@ func (c *commands) Pipe(ctx context.Context, in io.Reader, out io.Writer, name s
 	case !own:
 		return probes.Output{}, fmt.Errorf("%s needs root, and the root helper moves no data: %w", argv[0], fs.ErrPermission)
 	}
-	return c.runner.pipe(ctx, argv, in, out)
+	return c.own(ctx, name, objects, call{argv: argv, in: in, out: out})
+}
+
+// own runs a declared entry with the agent's own rights.
+func (c *commands) own(ctx context.Context, name string, objects []string, what call) (probes.Output, error) {
+	e := c.broker.entries[key{c.probe, name}]
+	// What is not installed needs no secret, and what starts it would not say so.
+	if _, err := lookup(what.argv[len(e.command.Through)]); err != nil {
+		return probes.Output{}, err
+	}
+	var err error
+	if what.env, err = e.environment(objects, c.broker.read); err != nil {
+		return probes.Output{}, err
+	}
+	return c.runner.pipe(ctx, what)
 }
 
 // argv returns the command line of a declared entry, and whether it is run with
@@ -152,8 +173,8 @@ func (c *commands) argv(name string, objects []string) (argv []string, own bool,
 	wrapper := (*b.wrappers.Load())[e.program()]
 	switch {
 	case len(wrapper) > 0:
-		at := e.at()
-		return slices.Concat(argv[:at], wrapper, argv[at+1:]), true, nil
+		through := len(e.command.Through)
+		return slices.Concat(argv[:through], wrapper, argv[through+1:]), true, nil
 	case !b.own:
 		return nil, false, probes.Because(probes.Unavailable, fmt.Errorf(
 			"tool_outside_root: %s belongs to another root than the agent's; name a wrapper for it under commands", e.program()))
@@ -162,24 +183,4 @@ func (c *commands) argv(name string, objects []string) (argv []string, own bool,
 }
 
 // program is the name that the configuration knows the program of a command by.
-func (e *entry) program() string { return filepath.Base(e.command.Argv[e.at()]) }
-
-// assignment is an argument of env that sets a variable.
-var assignment = regexp.MustCompile(`^[A-Z_]+=`)
-
-// at is where the program stands in the arguments: behind env and the variables
-// that it sets, which a wrapper finds in its environment.
-func (e *entry) at() int {
-	argv := e.command.Argv
-	if argv[0] != "env" {
-		return 0
-	}
-	at := 1
-	for at < len(argv) && assignment.MatchString(argv[at]) {
-		at++
-	}
-	if at == 1 || at == len(argv) {
-		return 0
-	}
-	return at
-}
+func (e *entry) program() string { return filepath.Base(e.command.Argv[0]) }

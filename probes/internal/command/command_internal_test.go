@@ -1,6 +1,7 @@
 package command
 
 import (
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,7 +21,9 @@ func example() []probes.Spec {
 		{Name: "p", Commands: []probes.Command{
 			{Entry: "say", Argv: []string{"echo", "said:{0}"}, Objects: patterns("[a-z ]+")},
 			{Entry: "id", Argv: []string{"id", "-u"}, Privileged: true},
-			{Entry: "set", Argv: []string{"env", "A=1", "B={0}", "printenv", "B"}, Objects: patterns("[a-z]*")},
+			{Entry: "told", Argv: []string{"printenv", "WORD"}, Objects: patterns("[a-z]+"), Secrets: map[string]string{"WORD": "/secrets/{0}"}},
+			{Entry: "through", Through: []string{"env", "X=1"}, Argv: []string{"printenv", "X"}},
+			{Entry: "absent", Through: []string{"env", "X=1"}, Argv: []string{"no-such-program"}},
 			{Entry: "missing", Argv: []string{"no-such-program"}, Privileged: true},
 		}},
 		{Name: "q"},
@@ -69,10 +72,27 @@ func TestRun(t *testing.T) {
 			name: "a wrapper may be nothing but the place of the program", options: Options{Own: true, Wrappers: map[string][]string{"echo": {"/bin/echo"}}},
 			call: []string{"say", "a"}, want: "said:a\n",
 		},
-		{name: "a program may stand behind variables", options: Options{Own: true}, call: []string{"set", "b"}, want: "b\n"},
+		{name: "a secret is in the environment, without its line end", options: Options{Own: true, Read: secrets}, call: []string{"told", "good"}, want: "open sesame\n"},
 		{
-			name: "a wrapper takes the place of the program and finds the variables", options: Options{Own: true, Wrappers: map[string][]string{"printenv": {"printenv", "A"}}},
-			call: []string{"set", "b"}, want: "1\nb\n",
+			name: "a secret that is not there", options: Options{Own: true, Read: secrets}, call: []string{"told", "none"},
+			reason: probes.Auth, text: "the file of a secret, /secrets/none, does not exist",
+		},
+		{
+			name: "an empty secret", options: Options{Own: true, Read: secrets}, call: []string{"told", "empty"},
+			reason: probes.Auth, text: "the file of a secret, /secrets/empty, is empty or holds no text",
+		},
+		{
+			name: "a secret that may not be read", options: Options{Own: true, Read: secrets}, call: []string{"told", "closed"},
+			reason: probes.PermissionDenied, text: "the file of a secret: permission denied",
+		},
+		{name: "a program is started through another", options: Options{Own: true}, call: []string{"through"}, want: "1\n"},
+		{
+			name: "a wrapper replaces what is started through another", call: []string{"through"}, want: "1\n",
+			options: Options{Wrappers: map[string][]string{"printenv": {"env", "Y=2", "printenv"}}},
+		},
+		{
+			name: "it is the program that is not installed", options: Options{Own: true}, call: []string{"absent"},
+			reason: probes.NotFound, text: "no-such-program is not installed",
 		},
 		{name: "root runs privileged commands itself", options: Options{Own: true, Root: true}, call: []string{"id"}, want: uid()},
 		{
@@ -111,6 +131,19 @@ func TestRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// secrets reads a file of a secret.
+func secrets(path string, _ int64) ([]byte, error) {
+	switch path {
+	case "/secrets/good":
+		return []byte("open sesame\r\n"), nil
+	case "/secrets/empty":
+		return []byte("\n"), nil
+	case "/secrets/closed":
+		return nil, fs.ErrPermission
+	}
+	return nil, fs.ErrNotExist
 }
 
 // uid is what id -u prints for the user of the tests.

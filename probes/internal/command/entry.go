@@ -3,7 +3,10 @@ package command
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -65,8 +68,11 @@ func newEntry(command probes.Command) (*entry, error) {
 		dash := strings.HasPrefix(text, "-") || strings.HasPrefix(text, `\-`)
 		e.objects = append(e.objects, pattern{whole, dash})
 	}
+	if command.Privileged && len(command.Secrets) > 0 {
+		return nil, errors.New("a privileged command has no secrets")
+	}
 	used := make([]bool, len(e.objects))
-	for i, argument := range command.Argv {
+	for i, argument := range slices.Concat(command.Argv, command.Through, slices.Collect(maps.Values(command.Secrets))) {
 		for _, match := range placeholder.FindAllStringSubmatch(argument, -1) {
 			n, err := strconv.Atoi(match[1])
 			if err != nil || n >= len(used) || i == 0 {
@@ -83,28 +89,67 @@ func newEntry(command probes.Command) (*entry, error) {
 	return e, nil
 }
 
-// argv returns the program and its arguments with the objects in their places,
+// argv returns what starts the program, the program and its arguments with the
+// objects in their places,
 // or which object is not what the declaration allows.
 func (e *entry) argv(objects []string) ([]string, error) {
+	if err := e.accepts(objects); err != nil {
+		return nil, err
+	}
+	argv := slices.Concat(e.command.Through, e.command.Argv)
+	for i, argument := range argv {
+		argv[i] = fill(argument, objects)
+	}
+	return argv, nil
+}
+
+// fill puts the objects in their places.
+func fill(text string, objects []string) string {
+	return placeholder.ReplaceAllStringFunc(text, func(place string) string {
+		n, err := strconv.Atoi(place[1 : len(place)-1])
+		if err != nil {
+			return place // cannot be: newEntry converted it
+		}
+		return objects[n]
+	})
+}
+
+// maxSecret bounds a secret, as the kernel bounds a variable.
+const maxSecret = 64 << 10
+
+// environment returns the variables that hold the secrets. The objects are those
+// that argv has accepted.
+func (e *entry) environment(objects []string, read func(path string, limit int64) ([]byte, error)) ([]string, error) {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(e.command.Secrets)) {
+		path := fill(e.command.Secrets[name], objects)
+		text, err := read(path, maxSecret)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, probes.Because(probes.Auth, fmt.Errorf("the file of a secret, %s, does not exist", path))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the file of a secret: %w", err)
+		}
+		value := strings.TrimRight(string(text), "\r\n")
+		if value == "" || strings.ContainsRune(value, 0) {
+			return nil, probes.Because(probes.Auth, fmt.Errorf("the file of a secret, %s, is empty or holds no text", path))
+		}
+		list = append(list, name+"="+value)
+	}
+	return list, nil
+}
+
+// accepts says which object is not what the declaration allows.
+func (e *entry) accepts(objects []string) error {
 	if len(objects) != len(e.objects) {
-		return nil, fmt.Errorf("command %s takes %d objects, not %d", e.command.Entry, len(e.objects), len(objects))
+		return fmt.Errorf("command %s takes %d objects, not %d", e.command.Entry, len(e.objects), len(objects))
 	}
 	for i, object := range objects {
 		if p := e.objects[i]; len(object) > maxObject || strings.ContainsRune(object, 0) ||
 			(strings.HasPrefix(object, "-") && !p.dash) || !p.MatchString(object) {
-			return nil, probes.Because(probes.Malformed,
+			return probes.Because(probes.Malformed,
 				fmt.Errorf("command %s: %.40q is no object that it may be given", e.command.Entry, object))
 		}
 	}
-	argv := make([]string, len(e.command.Argv))
-	for i, argument := range e.command.Argv {
-		argv[i] = placeholder.ReplaceAllStringFunc(argument, func(place string) string {
-			n, err := strconv.Atoi(place[1 : len(place)-1])
-			if err != nil {
-				return place // cannot be: newEntry converted it
-			}
-			return objects[n]
-		})
-	}
-	return argv, nil
+	return nil
 }

@@ -73,6 +73,7 @@ func TestDeclarationsAreChecked(t *testing.T) {
 		{Entry: "program", Argv: []string{"{0}"}, Objects: patterns("a")},
 		{Entry: "undeclared", Argv: []string{"x", "{1}", "{0}"}, Objects: patterns("a")},
 		{Entry: "unused", Argv: []string{"x", "{1}"}, Objects: patterns("a", "b")},
+		{Entry: "secret", Argv: []string{"x"}, Secrets: map[string]string{"A": "/a"}, Privileged: true},
 		{Entry: "huge", Argv: []string{"x", "{99999999999999999999}"}},
 	}}, {Name: "q", Commands: []probes.Command{ok}}}
 	_, err := compile(specs)
@@ -83,6 +84,7 @@ func TestDeclarationsAreChecked(t *testing.T) {
 		`probe p, command "program": {0} in "{0}" stands for no object`,
 		`probe p, command "undeclared": {1} in "{1}" stands for no object`,
 		`probe p, command "unused": object {0} is in no argument`,
+		`probe p, command "secret": a privileged command has no secrets`,
 		`probe p, command "huge": {99999999999999999999} in "{99999999999999999999}" stands for no object`,
 	}, "\n")
 	if err == nil {

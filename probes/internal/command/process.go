@@ -94,13 +94,21 @@ func lookup(program string) (string, error) {
 // ctx is done even when the kernel does not let go of the program; until that
 // is gone, the same command line is not started again.
 func (r *runner) run(ctx context.Context, argv []string) (probes.Output, error) {
-	return r.pipe(ctx, argv, nil, nil)
+	return r.pipe(ctx, call{argv: argv})
+}
+
+// A call is one program that is to be run.
+type call struct {
+	argv, env []string // env comes on top of what every program gets
+	in        io.Reader
+	out       io.Writer
 }
 
 // pipe is like run for a program that reads in and whose output goes to out, as
 // it comes, unless out is nil. Such a program moves much data: it gets the
 // lowest priority for processor and disk.
-func (r *runner) pipe(ctx context.Context, argv []string, in io.Reader, out io.Writer) (probes.Output, error) {
+func (r *runner) pipe(ctx context.Context, what call) (probes.Output, error) {
+	argv := what.argv
 	path, err := lookup(argv[0])
 	if err != nil {
 		return probes.Output{}, err
@@ -125,11 +133,11 @@ func (r *runner) pipe(ctx context.Context, argv []string, in io.Reader, out io.W
 		done:   make(chan struct{}),
 	}
 	p.cmd = exec.CommandContext(ctx, path, argv[1:]...)
-	p.cmd.Env = environment()
+	p.cmd.Env = slices.Concat(environment(), what.env)
 	p.cmd.Dir = p.workplace()
-	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = in, &p.stdout, &p.stderr
-	if out != nil {
-		p.cmd.Stdout = out
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = what.in, &p.stdout, &p.stderr
+	if what.out != nil {
+		p.cmd.Stdout = what.out
 	}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Cancel = p.killGroup
@@ -138,7 +146,7 @@ func (r *runner) pipe(ctx context.Context, argv []string, in io.Reader, out io.W
 		p.clean()
 		return probes.Output{}, err
 	}
-	if out != nil {
+	if what.out != nil {
 		idle.Lower(p.cmd.Process.Pid)
 	}
 	go p.wait()
