@@ -6,8 +6,10 @@ import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup/borg"
 	"hygiene_exporter/probes/backup/command"
+	"hygiene_exporter/probes/backup/duplicity"
 	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
+	"hygiene_exporter/probes/backup/kopia"
 	"hygiene_exporter/probes/backup/pgbackrest"
 	"hygiene_exporter/probes/backup/restic"
 	"hygiene_exporter/probes/backup/s3"
@@ -27,6 +29,8 @@ func kinds() []job.Kind {
 		borg.Kind(),
 		s3.Kind(),
 		pgbackrest.Kind(),
+		kopia.Kind(),
+		duplicity.Kind(),
 		command.Kind(),
 	}
 }
