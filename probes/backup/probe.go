@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -125,7 +126,9 @@ func (p *probe) load() error {
 	p.ledger = l
 	if p.host.Work == probes.Scheduled && p.scratch() != "" {
 		// What a killed agent has left. It is in the way, and no more.
-		_ = scratch.Sweep(p.scratch())
+		for _, base := range []string{p.scratch(), os.TempDir()} {
+			_ = scratch.Sweep(base)
+		}
 	}
 	return nil
 }

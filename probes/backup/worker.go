@@ -3,12 +3,14 @@ package backup
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/engine"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/internal/idle"
 	"hygiene_exporter/probes/internal/scratch"
@@ -121,7 +123,7 @@ func (p *probe) check(ctx context.Context, t pending) (out job.Outcome) {
 	}()
 	switch t.depth {
 	case job.Restored, job.Loaded, job.Asserted:
-		dir, err := scratch.Make(p.scratch())
+		dir, err := scratch.Make(p.scratchFor(t))
 		if err != nil {
 			return job.Outcome{Err: fmt.Errorf("there is no scratch directory: %w", err)}
 		}
@@ -133,6 +135,15 @@ func (p *probe) check(ctx context.Context, t pending) (out job.Outcome) {
 		t.task.Restore.Scratch = dir
 	}
 	return t.place.copy.Check(ctx, t.task)
+}
+
+// scratchFor returns where a restore is tested: where an engine can reach it, if
+// one loads it and the configuration names no place.
+func (p *probe) scratchFor(t pending) string {
+	if t.depth != job.Restored && p.config.Scratch == "" && !engine.Reaches(p.scratch()) {
+		return os.TempDir()
+	}
+	return p.scratch()
 }
 
 // Verification is the kind of event that tells of a check: the evidence for

@@ -17,6 +17,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +41,6 @@ type Session struct {
 	limit  context.Context //nolint:containedctx // what ends every server, with the reason
 	end    context.CancelCauseFunc
 	loaded []server
-	found  map[string][]binary
 
 	Tools []job.Tool // that have loaded something
 	Notes []string
@@ -58,7 +58,7 @@ type server interface {
 // New returns a session that has started nothing yet. What is loaded is of the
 // instant at; the servers live below task.Scratch.
 func New(host probes.Host, task job.Restore, at time.Time) *Session {
-	s := &Session{host: host, task: task, at: at, found: map[string][]binary{}}
+	s := &Session{host: host, task: task, at: at}
 	s.limit, s.end = context.WithCancelCause(context.Background())
 	return s
 }
@@ -112,21 +112,16 @@ func (s *Session) Close() error {
 // note adds a note for people once.
 func (s *Session) note(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	for _, have := range s.Notes {
-		if have == text {
-			return
-		}
+	if !slices.Contains(s.Notes, text) {
+		s.Notes = append(s.Notes, text)
 	}
-	s.Notes = append(s.Notes, text)
 }
 
+// judged adds a server that has loaded something, once.
 func (s *Session) judged(tool job.Tool) {
-	for _, have := range s.Tools {
-		if have == tool {
-			return
-		}
+	if !slices.Contains(s.Tools, tool) {
+		s.Tools = append(s.Tools, tool)
 	}
-	s.Tools = append(s.Tools, tool)
 }
 
 // open makes the directory of the servers, once.
@@ -206,6 +201,21 @@ func servant() (account, error) {
 		}
 	}
 	return account{}, probes.Because(probes.Unsupported, errors.New("the agent is root, as whom no engine runs, and there is neither a user hygiene_exporter nor nobody"))
+}
+
+// Reaches reports whether a server could reach what is below a directory, which
+// may not be there yet. One that runs as the agent's user reaches what that does.
+func Reaches(base string) bool {
+	as, err := servant()
+	if err != nil || as.name == "" {
+		return true // what is wrong is told when one is needed
+	}
+	for dir := filepath.Dir(filepath.Clean(base)); dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(dir); err == nil && !as.enters(dir) {
+			return false
+		}
+	}
+	return true
 }
 
 // hand gives a file or a directory, with all that is in it, to the account of the

@@ -54,7 +54,7 @@ func (s *Session) loadCluster(ctx context.Context, path string) error {
 	}
 	databases, err := c.databases(ctx)
 	if err != nil {
-		return fmt.Errorf("what was restored starts, and cannot be asked: %w", err)
+		return fmt.Errorf("what was restored starts, and cannot be asked: %w", damaged(err))
 	}
 	for _, name := range databases {
 		if _, err := c.query(ctx, name, "select count(*) from pg_catalog.pg_class"); err != nil {
@@ -66,9 +66,10 @@ func (s *Session) loadCluster(ctx context.Context, path string) error {
 	return nil
 }
 
-// damaged makes the failure of a query that must work damage.
+// damaged makes the failure of a query that must work damage, also when the
+// server dies of it.
 func damaged(err error) error {
-	if job.IsFlaw(err) {
+	if job.IsFlaw(err) || crashed(err.Error()) {
 		return job.Flawed(job.Damaged, "%v", err)
 	}
 	return err

@@ -61,7 +61,7 @@ var (
 	undoing = regexp.MustCompile(`(?i)^\s*(DROP|ALTER\s+TABLE\b.*\bDROP|ALTER\s+ROLE\b|COMMENT\s+ON\s+EXTENSION)\b`)
 	making  = regexp.MustCompile(`(?i)^\s*CREATE\s+(ROLE|USER|DATABASE|SCHEMA|EXTENSION|(PROCEDURAL\s+)?LANGUAGE)\b`)
 	setting = regexp.MustCompile(`(?i)^\s*(SET|ALTER\s+(DATABASE|ROLE)\b.*\bSET)\b`)
-	foreign = regexp.MustCompile(`^(role|tablespace) ".*" does not exist|^directory ".*" does not exist|^could not set permissions on directory`)
+	foreign = regexp.MustCompile(`^(role|tablespace) ".*" does not exist|^directory ".*" does not exist|^could not set permissions on directory|^invalid value for parameter "default_tablespace"`)
 	locales = regexp.MustCompile(`locale|collation|^encoding ".*" does not match|provider|ICU`)
 )
 
@@ -79,10 +79,10 @@ func (e pgError) weigh() weight {
 	case e.code == "53100", has("No space left on device"):
 		return full
 	case strings.HasPrefix(e.code, "53"), strings.HasPrefix(e.code, "57"), strings.HasPrefix(e.code, "08"), e.code == "58030",
-		has("server closed the connection", "connection to server was lost"):
+		crashed(e.text):
 		return failing
 	case e.code == "0A000" && has("is not available"), e.code == "58P01", e.code == "F0000",
-		has("could not access file", "could not load library"):
+		has("could not access file", "could not load library", `invalid value for parameter "default_table_access_method"`):
 		return lacking
 	case slices.Contains([]string{"42809", "22023", "42704", "0A000"}, e.code) && locales.MatchString(e.text):
 		return lacking
@@ -98,6 +98,13 @@ func (e pgError) weigh() weight {
 		}
 	}
 	return broken
+}
+
+// crashed reports whether an error says that a process of the server has died.
+func crashed(text string) bool {
+	return slices.ContainsFunc([]string{
+		"server closed the connection", "connection to server was lost", "the database system is in recovery mode", "the database system is not accepting connections",
+	}, func(word string) bool { return strings.Contains(text, word) })
 }
 
 // judgePgErrors says what the errors of loading a dump mean together, and which

@@ -46,7 +46,7 @@ func Commands() []probes.Command {
 		confined("mariadbd", "Serves it, on a socket in the scratch directory only.", two, mariadbd()...),
 		confined("mariadbd-open", "The same without passwords, after a dump has brought those of another server.", two, append(mariadbd(), "--skip-grant-tables")...),
 		confined("mariadb", "Loads a dump into a throw-away server of MariaDB, or asks it something.", []*regexp.Regexp{inside, word},
-			"--no-defaults", "--socket={3}", "--user=root", "--batch", "--skip-column-names", "--binary-mode", "--max-allowed-packet=1G", "--default-character-set=utf8mb4", "{4}"),
+			"--no-defaults", "--socket={3}", "--user=root", "--batch", "--skip-column-names", "--binary-mode", "--loose-skip-print-query-on-error", "--max-allowed-packet=1G", "--default-character-set=utf8mb4", "{4}"),
 		confined("sqlite3", "Loads a dump into an SQLite database in the scratch directory, or asks one something.", one,
 			"-init", "/dev/null", "-batch", "-bail", "{3}"),
 		confined("redis-server", "Serves a dump of Redis, on a socket in the scratch directory only.", []*regexp.Regexp{inside, word},

@@ -164,16 +164,15 @@ func (s *Session) loadRedis(ctx context.Context, path string) error {
 // refused says why the server ended.
 func (r *redis) refused() error {
 	out, err := r.output.result()
-	if err != nil {
-		return err
-	}
 	log := string(out.Stdout)
 	has := func(word string) bool { return strings.Contains(log, word) }
 	switch {
 	case has("Can't handle RDB format version"), has("no matching module"):
-		return probes.Because(probes.Unsupported, fmt.Errorf("Redis %s cannot read the dump: %.200s", r.binary.printed, lastLine(log)))
+		return probes.Because(probes.Unsupported, fmt.Errorf("the dump cannot be read by Redis %s: %.200s", r.binary.printed, lastLine(log)))
 	case has("Out Of Memory"):
-		return tooLarge("Redis needs more memory for the dump than it may have")
+		return tooLarge("Redis needs more memory for the dump than it may have: see restore.memory")
+	case err != nil:
+		return err
 	case has("Fatal error loading the DB"), has("Wrong signature"), has("Short read"), has("Wrong RDB checksum"), has("Internal error in RDB"):
 		return job.Flawed(job.Damaged, "Redis cannot load the dump: %.200s", lastLine(log))
 	}
@@ -202,7 +201,7 @@ func (r *redis) query(ctx context.Context, database, text string) (string, error
 	case err != nil:
 		return "", err
 	case strings.HasPrefix(answer, "ERR "), strings.HasPrefix(answer, "WRONGTYPE "), strings.HasPrefix(answer, "(error)"):
-		return "", probes.Because(probes.Malformed, fmt.Errorf("Redis: %.200s", answer))
+		return "", probes.Because(probes.Malformed, fmt.Errorf("the answer of Redis is %.200q", answer))
 	}
 	return answer, nil
 }

@@ -151,6 +151,9 @@ func (p *program) sqlite(ctx context.Context, name string) (job.Tool, error) {
 // redis judges a dump that has the right end and checksum.
 func (p *program) redis(ctx context.Context, name string) (job.Tool, error) {
 	tool, out, err := p.run(ctx, "redis-check-rdb", name)
+	if err == nil && out.ExitCode != 0 && strings.Contains(string(out.Stdout), "Can't handle RDB format version") {
+		return tool, probes.Because(probes.Unsupported, fmt.Errorf("redis-check-rdb %s does not know the version of the dump", tool.Version))
+	}
 	if err == nil && out.ExitCode != 0 {
 		err = job.Flawed(job.Damaged, "redis-check-rdb finds the dump damaged: %.200s", lastLine(out.Stdout))
 	}

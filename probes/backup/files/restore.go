@@ -9,7 +9,6 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -282,74 +281,6 @@ func sevenZipMembers(text string) []map[string]string {
 		}
 	}
 	return list
-}
-
-// directory restores a directory: a dump by pg_restore, anything else by copying
-// it, with the checksums of its manifest if it has one.
-func (r *restorer) directory(ctx context.Context, top string) error {
-	f := r.location.directory(ctx, top, job.Read)
-	if f.err != nil {
-		return f.err
-	}
-	r.out.Judged(f.tools...)
-	t, err := r.walk(ctx, top)
-	if err != nil {
-		return err
-	}
-	if t.names["toc.dat"] {
-		info, err := r.host.Files.Stat(path.Join(top, "toc.dat"))
-		if err != nil {
-			return err
-		}
-		return r.script(ctx, top, path.Base(top)+".sql", info.ModTime())
-	}
-	var manifest map[string]*pgFile
-	if data, err := r.host.Files.ReadFile(path.Join(top, "backup_manifest"), maxPgManifest); err == nil && len(tarNames(t)) == 0 {
-		if manifest, err = parsePgManifest(data); err != nil {
-			return err
-		}
-	}
-	err = r.each(ctx, top, func(name string, info fs.FileInfo) error {
-		return r.copy(ctx, top, name, info, manifest)
-	})
-	if t.names["PG_VERSION"] {
-		r.kind, r.restored = content.BaseBackup, "."
-	}
-	if errors.Is(err, errEnough) {
-		err = nil
-	}
-	return err
-}
-
-var errEnough = errors.New("enough was restored")
-
-func (r *restorer) copy(ctx context.Context, top, name string, info fs.FileInfo, manifest map[string]*pgFile) error {
-	rel := strings.TrimPrefix(name, top+"/")
-	switch {
-	case r.writer.Enough():
-		return errEnough
-	case info.IsDir():
-		return r.writer.Directory(rel)
-	case info.Mode()&fs.ModeSymlink != 0:
-		target, err := r.host.Files.Readlink(name)
-		if err != nil {
-			return err
-		}
-		return r.writer.Link(rel, target)
-	case !info.Mode().IsRegular():
-		r.writer.Skip()
-		return nil
-	}
-	file, err := r.host.Files.Open(name)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	entry := restore.Entry{Name: rel, Modified: info.ModTime(), Size: info.Size()}
-	if listed := manifest[rel]; listed != nil && listed.hash != nil && !unlisted(rel) {
-		entry.Sum, entry.Hash = listed.sum, listed.hash
-	}
-	return r.writer.File(ctx, entry, file)
 }
 
 // load loads what was restored into a real engine.

@@ -20,6 +20,8 @@ type restoreCase struct {
 	source  bool
 	depth   job.Depth
 	want    string
+	says    string // what the error must tell
+	set     string // what makes one backup
 	// then is a shell condition on the scratch directory, the current one.
 	then string
 }
@@ -41,6 +43,7 @@ func TestLiveRestores(t *testing.T) {
 		{name: "a dump in the custom format", script: "cp $DB/c.dump b", want: "good", then: "grep -q 'database dump complete' c.dump.sql && grep -c . c.dump.sql | grep -q '^7'"},
 		{name: "a dump in the directory format", script: "cp -r $DB/d b", want: "good", then: "grep -q 'database dump complete' d.sql"},
 		{name: "a base backup", script: "cp -a $DB/base b", want: "good", then: "diff -r $DB/base ."},
+		{name: "a base backup with a table space", script: "cp -a $DB/basets b", want: "good", then: "diff -r $DB/tscopy/PG_* pg_tblspc/*/PG_*"},
 		{name: "sqlite", script: "gzip -c $DB/s.db > b/s.db.gz", depth: job.Loaded, want: "good", then: "cmp s.db $DB/s.db"},
 		{name: "sqlite dump", script: "cp $DB/s.sql b", depth: job.Loaded, restore: asked("select count(*) from t", "20000"), want: "good"},
 		{name: "redis", script: "cp $DB/whole.rdb b", depth: job.Loaded, want: "good"},

@@ -32,6 +32,10 @@ psql -q -h $PWD/pg -U postgres -c "create table t as select g, md5(g::text) from
 D="pg_dump -h $PWD/pg -U postgres postgres"
 $D > plain.sql; $D -Fc > c.dump; $D -Fc -Z0 > c0.dump; $D -Fd -f d; $D -Ft > t.dump; pg_dumpall -h $PWD/pg -U postgres > all.sql
 for o in "base" "baset -Ft -z" "bases --manifest-checksums=SHA256" "nomanifest --no-manifest"; do $PG/pg_basebackup -h $PWD/pg -U postgres -X stream -c fast -D $o; done
+mkdir ts; chown postgres ts; psql -q -h $PWD/pg -U postgres -c "create tablespace fast location '$PWD/ts'" -c "create role app" -c "create table v tablespace fast as select g from generate_series(1,1000) g" -c "alter table v owner to app" -c "create materialized view m as select count(*) n from t"
+$D > ts.sql; $D -Fc > ts.dump; $D -C > create.sql; pg_dumpall -h $PWD/pg -U postgres --clean > allts.sql
+$PG/pg_basebackup -h $PWD/pg -U postgres -X stream -c fast -D basets -T $PWD/ts=$PWD/tscopy; $PG/pg_basebackup -h $PWD/pg -U postgres -X fetch -c fast -Ft -D basetst
+chown -R root basets tscopy basetst
 mkdir my; mariadb-install-db --no-defaults --datadir=$PWD/my --auth-root-authentication-method=normal --user=root --skip-test-db > /dev/null 2>&1
 mariadbd --no-defaults --datadir=$PWD/my --user=root --skip-networking --socket=$PWD/my.sock > my.log 2>&1 &
 M="--no-defaults -S $PWD/my.sock -u root"
@@ -41,6 +45,7 @@ mariadb-dump $M d > my.sql; mariadb-dump $M --skip-comments d > nc.sql; mariadb-
 redis-server --port 0 --unixsocket $PWD/r.sock --dir $PWD --save '' > r.log &
 for i in $(seq 100); do redis-cli -s r.sock ping > /dev/null 2>&1 && break; sleep 0.1; done
 redis-cli -s r.sock eval "for i=1,20000 do redis.call('set','k'..i, i) end" 0 > /dev/null; redis-cli -s r.sock save > /dev/null; mv dump.rdb whole.rdb
+redis-cli -s r.sock eval "for i=1,700000 do redis.call('set','large'..i, i) end" 0 > /dev/null; redis-cli -s r.sock save > /dev/null; mv dump.rdb large.rdb
 redis-cli -s r.sock config set rdbchecksum no > /dev/null || true; redis-cli -s r.sock save > /dev/null; mv dump.rdb nocrc.rdb
 etcd --data-dir $PWD/etcd --listen-client-urls http://127.0.0.1:$P1 --advertise-client-urls http://127.0.0.1:$P1 --listen-peer-urls http://127.0.0.1:$P2 --initial-advertise-peer-urls http://127.0.0.1:$P2 --initial-cluster default=http://127.0.0.1:$P2 > etcd.log 2>&1 &
 E="timeout 10 etcdctl --endpoints 127.0.0.1:$P1"

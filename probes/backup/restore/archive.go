@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path"
 
 	"hygiene_exporter/probes/backup/job"
 )
@@ -12,6 +13,13 @@ import (
 // Tar restores the members of an archive. An archive that asks for something
 // outside of its place is refused as a whole.
 func (w *Writer) Tar(ctx context.Context, r io.Reader) error {
+	return w.TarBelow(ctx, r, "", nil)
+}
+
+// TarBelow is like Tar with a directory for all that is in the archive, and with
+// a function, unless it is nil, that completes what the archive says of a file,
+// such as by its checksum.
+func (w *Writer) TarBelow(ctx context.Context, r io.Reader, dir string, complete func(*Entry)) error {
 	archive := tar.NewReader(r)
 	for !w.Enough() {
 		header, err := archive.Next()
@@ -23,17 +31,33 @@ func (w *Writer) Tar(ctx context.Context, r io.Reader) error {
 		case err != nil && !errors.Is(err, tar.ErrInsecurePath):
 			return err
 		}
-		if err := w.member(ctx, header, archive); err != nil {
+		if header.Name, err = below(dir, header.Name); err != nil {
+			return err
+		}
+		if err := w.member(ctx, header, archive, complete, dir); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *Writer) member(ctx context.Context, header *tar.Header, r io.Reader) error {
+// below puts a name into a directory, which it must not leave.
+func below(dir, name string) (string, error) {
+	if dir == "" {
+		return name, nil
+	}
+	local, err := Local(name)
+	return path.Join(dir, local), err
+}
+
+func (w *Writer) member(ctx context.Context, header *tar.Header, r io.Reader, complete func(*Entry), dir string) error {
 	switch header.Typeflag {
 	case tar.TypeReg, tar.TypeGNUSparse, tar.TypeCont:
-		err := w.File(ctx, Entry{Name: header.Name, Modified: header.ModTime, Size: header.Size}, r)
+		entry := Entry{Name: header.Name, Modified: header.ModTime, Size: header.Size}
+		if complete != nil {
+			complete(&entry)
+		}
+		err := w.File(ctx, entry, r)
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			return job.Flawed(job.Truncated, "the archive ends within %.80q", header.Name)
 		}
@@ -43,7 +67,11 @@ func (w *Writer) member(ctx context.Context, header *tar.Header, r io.Reader) er
 	case tar.TypeSymlink:
 		return w.Link(header.Name, header.Linkname)
 	case tar.TypeLink:
-		return w.Hard(header.Name, header.Linkname)
+		target, err := below(dir, header.Linkname)
+		if err != nil {
+			return err
+		}
+		return w.Hard(header.Name, target)
 	}
 	w.Skip()
 	return nil

@@ -4,9 +4,11 @@ package scratch
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +23,8 @@ func Make(base string) (string, error) {
 	if err := os.MkdirAll(base, 0o700); err != nil {
 		return "", err
 	}
-	return os.MkdirTemp(base, prefix)
+	// The number of the process says later whether anybody still uses it.
+	return os.MkdirTemp(base, fmt.Sprintf("%s%d-", prefix, os.Getpid()))
 }
 
 // Remove removes such a directory with everything in it. What was restored may
@@ -48,8 +51,8 @@ func Remove(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// Sweep removes what a killed agent has left below base. Only one agent may use
-// base.
+// Sweep removes what a killed agent has left below base: what was made by a
+// process that is not there any more. What this one made goes too.
 func Sweep(base string) error {
 	entries, err := os.ReadDir(base)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,11 +60,26 @@ func Sweep(base string) error {
 	}
 	errs := []error{err}
 	for _, entry := range entries {
-		if entry.IsDir() && strings.HasPrefix(entry.Name(), prefix) {
+		if entry.IsDir() && abandoned(entry.Name()) {
 			errs = append(errs, Remove(filepath.Join(base, entry.Name())))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// abandoned reports whether a name is that of a scratch directory whose maker is
+// gone.
+func abandoned(name string) bool {
+	rest, ours := strings.CutPrefix(name, prefix)
+	if !ours {
+		return false
+	}
+	number, _, _ := strings.Cut(rest, "-")
+	pid, err := strconv.Atoi(number)
+	if err != nil || pid <= 0 || pid == os.Getpid() {
+		return true
+	}
+	return errors.Is(unix.Kill(pid, 0), unix.ESRCH)
 }
 
 // Free returns how many bytes can be written below a directory.
