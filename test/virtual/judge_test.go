@@ -79,10 +79,11 @@ func (w *world) silent(name string, s span) {
 
 // A want is a span in which a tier is to be told. It may be told from the
 // beginning, and must be from a later instant when maintenance comes between, or
-// somebody who takes it before tier 1 hears.
+// somebody who takes it before tier 1 hears; and until it is over, or taken.
 type want struct {
 	span
-	must time.Time
+	must  time.Time
+	until time.Time
 }
 
 // wanted returns the spans in which a tier is to be told.
@@ -94,7 +95,8 @@ func (w *world) wanted(e *episode, tier int, deadline time.Time) (wants []want) 
 	for _, s := range all {
 		// A clock that is ahead passes a deadline that the end comes before.
 		if s = w.maintained(s); s.from.Before(s.to.Add(w.skew)) {
-			wants = append(wants, want{s, e.afterAck(w.afterMaintenance(s.from))})
+			must := e.afterAck(w.afterMaintenance(s.from))
+			wants = append(wants, want{s, must, e.taken(span{must, s.to})})
 		}
 	}
 	return wants
@@ -147,6 +149,16 @@ func (e *episode) afterAck(from time.Time) time.Time {
 	return from
 }
 
+// taken returns when somebody takes the problem within a span, else its end.
+func (e *episode) taken(s span) time.Time {
+	for _, ack := range e.acks {
+		if !ack.from.Before(s.from) {
+			s.to = earlier(s.to, ack.from)
+		}
+	}
+	return s.to
+}
+
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
@@ -169,8 +181,8 @@ func (w *world) due(name string, tier int, wanted []want) {
 	w.t.Helper()
 	for _, s := range wanted {
 		limit := s.must.Add(w.lateness() + w.disturbed(s.must, s.must.Add(w.lateness())))
-		if !limit.Before(s.to) {
-			continue // it was over before anybody had to be told
+		if !limit.Before(s.until) {
+			continue // it was over, or taken, before anybody had to be told
 		}
 		notices := w.notices(name, tier)
 		told := slices.IndexFunc(notices, func(n Notice) bool {
