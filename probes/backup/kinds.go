@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/bareos"
 	"hygiene_exporter/probes/backup/borg"
 	"hygiene_exporter/probes/backup/command"
 	"hygiene_exporter/probes/backup/duplicity"
@@ -31,6 +32,7 @@ func kinds() []job.Kind {
 		pgbackrest.Kind(),
 		kopia.Kind(),
 		duplicity.Kind(),
+		bareos.Kind(),
 		command.Kind(),
 	}
 }

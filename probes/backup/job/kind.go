@@ -25,7 +25,7 @@ type Options struct {
 	Manifest string `yaml:"manifest"`
 	// For files and s3: how long a file, or a backup of several objects, must have been left alone before it is taken for a finished backup. Empty means 5m.
 	Settle probes.Duration `yaml:"settle"`
-	// For tree: the directory of the trees. For zfs and btrfs: the data set or the subvolume. For command: what the program is told to report on; empty means default.
+	// For tree: the directory of the trees. For zfs and btrfs: the data set or the subvolume. For bareos: the name of the job. For command: what the program is told to report on; empty means default.
 	Dataset string `yaml:"dataset"`
 	// For tree, zfs and btrfs: pattern of the names that count. For restic: pattern that the host, a tag or a path of a snapshot matches. For kopia: pattern that user@host:path, the host, the path or a tag of a snapshot matches. For borg: pattern of the names of archives. For s3: pattern of the keys below the prefix. Empty means all.
 	Snapshots string `yaml:"snapshots"`
@@ -39,7 +39,7 @@ type Options struct {
 	Addressing string `yaml:"addressing"`
 	// For s3 and velero: file with the certificates of the authorities that the server is trusted by. Empty means those of the system.
 	CAFile string `yaml:"ca_file"`
-	// For s3 and velero: file with the credentials, in the form of ~/.aws/credentials. For pgbackrest: absolute path of its configuration; empty means where it looks itself. For kopia: the configuration of the connection, such as /root/.config/kopia/repository.config.
+	// For s3 and velero: file with the credentials, in the form of ~/.aws/credentials. For pgbackrest: absolute path of its configuration; empty means where it looks itself. For kopia: the configuration of the connection, such as /root/.config/kopia/repository.config. For bareos: the configuration of the console, such as /etc/bareos/bconsole.conf.
 	ConfigFile string `yaml:"config_file"`
 	// For s3 and velero: the profile in config_file. Empty means default.
 	Profile string `yaml:"profile"`
