@@ -24,6 +24,7 @@ func kinds() []job.Kind {
 	return []job.Kind{
 		files.Kind(),
 		tree.Kind(),
+		tree.Rsnapshot(),
 		snapshot.ZFS(),
 		snapshot.Btrfs(),
 		restic.Kind(),

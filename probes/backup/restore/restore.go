@@ -282,10 +282,14 @@ func sameSecond(file, told time.Time) bool {
 }
 
 // sources are where a restored file may have come from: an archive may name it
-// from the root of the host on, from the directory, or from inside of it.
+// from the root of the host on, from the directory, or from inside of it; and a
+// tree may hold the whole path below a name of the host.
 func (w *Writer) sources(local string) []string {
 	source := path.Clean(w.task.Source)
 	list := []string{path.Join(source, local)}
+	if _, below, found := strings.Cut("/"+local, source+"/"); found {
+		list = append(list, path.Join(source, below))
+	}
 	for rest := strings.TrimPrefix(source, "/"); rest != ""; {
 		if below, ok := strings.CutPrefix(local, rest+"/"); ok {
 			list = append(list, path.Join(source, below))

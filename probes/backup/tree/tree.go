@@ -7,10 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -53,12 +57,52 @@ type trees struct {
 	files   job.Copy // which checks one directory as a whole
 }
 
-// unfinished begins the names under which rsnapshot keeps what is not a state:
-// the tree that it is just making, and those that it is just removing.
-func unfinished() []string { return []string{".", "_delete."} }
+// unfinished reports whether a name is one under which rsnapshot or a script keep
+// what is not a state: the tree that is just being made or removed.
+func unfinished(name string) bool {
+	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_delete.") {
+		return true
+	}
+	return slices.ContainsFunc([]string{"incomplete", "inprogress", "in_progress", "in-progress", "partial", "tmp"}, func(word string) bool {
+		rest, ends := strings.CutSuffix(strings.ToLower(name), word)
+		return ends && (rest == "" || strings.ContainsRune("._-", rune(rest[len(rest)-1])))
+	})
+}
 
-// Look lists the trees. It does not go into them: that would take long. Each is
-// as old as its directory, which rsnapshot sets to the end of the backup.
+// dated matches an instant, or at least a day, in the name of a tree.
+var dated = regexp.MustCompile(`(\d{4})[-_.]?(\d{2})[-_.]?(\d{2})(?:[-_.T ]?(\d{2})[-_.:h]?(\d{2})(?:[-_.:m]?(\d{2}))?)?`)
+
+// age is when a tree was made: by its name, if that tells. rsync gives a tree the
+// time of its source, which may be years ago; rsnapshot sets it to the end of the
+// backup.
+func age(name string, info fs.FileInfo, zone *time.Location) time.Time {
+	m := dated.FindStringSubmatch(name)
+	if m == nil {
+		return info.ModTime()
+	}
+	day, err := time.ParseInLocation("20060102", m[1]+m[2]+m[3], zone)
+	if err != nil {
+		return info.ModTime()
+	}
+	if at, err := time.ParseInLocation("20060102150405", m[1]+m[2]+m[3]+m[4]+m[5]+cmp.Or(m[6], "00"), zone); err == nil {
+		return at
+	}
+	// The name tells the day alone: the latest that can be is taken, if the
+	// directory tells of something on that day.
+	at := day
+	times := []time.Time{info.ModTime()}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		times = append(times, time.Unix(stat.Ctim.Unix()))
+	}
+	for _, t := range times {
+		if t.After(at) && t.Before(day.AddDate(0, 0, 1)) {
+			at = t
+		}
+	}
+	return at
+}
+
+// Look lists the trees. It does not go into them: that would take long.
 func (t *trees) Look(context.Context) (job.Sight, error) {
 	sight := job.Sight{Media: "disk"}
 	entries, err := t.host.Files.ReadDir(t.options.Dataset)
@@ -67,7 +111,7 @@ func (t *trees) Look(context.Context) (job.Sight, error) {
 	}
 	for _, entry := range entries {
 		name := entry.Name()
-		if !entry.IsDir() || slices.ContainsFunc(unfinished(), func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
+		if !entry.IsDir() || unfinished(name) {
 			continue
 		}
 		if match, err := doublestar.Match(cmp.Or(t.options.Snapshots, "*"), name); err != nil || !match {
@@ -81,7 +125,7 @@ func (t *trees) Look(context.Context) (job.Sight, error) {
 		if sight.Devices == nil {
 			sight.Devices = device.Of(t.host.Files, info)
 		}
-		sight.Points = append(sight.Points, job.Point{ID: place, At: info.ModTime(), Units: []string{place}})
+		sight.Points = append(sight.Points, job.Point{ID: place, At: age(name, info, time.Local), Units: []string{place}})
 		// How large a tree is stands nowhere: each counts alike for the coverage.
 		sight.Units = append(sight.Units, job.Unit{ID: place, Bytes: 1, Stamp: info.ModTime().UTC().String()})
 	}
