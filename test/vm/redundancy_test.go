@@ -302,6 +302,13 @@ func TestContainers(t *testing.T) {
 	out.save(t)
 }
 
+// Members of containers fail and are rebuilt, and levels change.
+func TestRebuilds(t *testing.T) {
+	out := boot(t, "rebuilds.sh", []string{"loop", "dm-mod", "raid1", "raid456"}, []string{"mdadm", "mdmon"})
+	golden(t, "rebuilds.want", out.text())
+	out.save(t)
+}
+
 // Paths fail, vanish and come back, as multipathd, the device mapper and the
 // kernel tell it.
 func TestPaths(t *testing.T) {

@@ -85,6 +85,9 @@ func (f *FS) Open(path string) (*os.File, error) {
 // ReadFile reads a whole regular file of at most limit bytes. A longer one,
 // also one that grows without end while it is read, is ErrTooLarge.
 func (f *FS) ReadFile(path string, limit int64) ([]byte, error) {
+	if _, attribute := below(filepath.Clean("/"+path), "/sys"); attribute {
+		return f.attribute(path, limit)
+	}
 	file, err := f.Open(path)
 	if err != nil {
 		return nil, err
@@ -98,6 +101,51 @@ func (f *FS) ReadFile(path string, limit int64) ([]byte, error) {
 		return nil, f.own("read", path, err)
 	}
 	return data, nil
+}
+
+// attribute is ReadFile for sysfs, of which a host may have tens of thousands to
+// read at a time: no more is asked of the kernel than it takes. What sysfs holds
+// is a file or a directory, and opening one has no effect.
+func (f *FS) attribute(path string, limit int64) (data []byte, err error) {
+	real, err := f.real(path)
+	if err != nil {
+		return nil, f.own("open", path, err)
+	}
+	file, err := open(real)
+	if err != nil {
+		return nil, f.own("open", path, err)
+	}
+	defer func() { err = errors.Join(err, f.own("close", path, unix.Close(file))) }()
+	var info unix.Stat_t
+	if err := unix.Fstat(file, &info); err != nil {
+		return nil, f.own("open", path, err)
+	}
+	if info.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, f.own("open", path, ErrNotRegular)
+	}
+	for part := make([]byte, 4096); ; { // a page is the most that an attribute of text holds
+		n, err := unix.Read(file, part)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return nil, f.own("read", path, err)
+		case n == 0:
+			return data, nil
+		}
+		if data = append(data, part[:n]...); int64(len(data)) > limit {
+			return nil, f.own("read", path, ErrTooLarge)
+		}
+	}
+}
+
+func open(path string) (file int, err error) {
+	for {
+		file, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return file, err
+		}
+	}
 }
 
 // ReadDir lists a directory, sorted by name. Entries read before an error are

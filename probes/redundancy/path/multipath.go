@@ -87,11 +87,15 @@ func mapOf(files *rootfs.FS, name string) (*Map, error) {
 	return &m, errors.Join(err, dir.Err())
 }
 
-// read reads the state of every path from sysfs.
-func (m *Map) read(files *rootfs.FS) (err error) {
+// read reads the state of every path from sysfs, and its number, if the device
+// mapper can be asked, which knows it by that.
+func (m *Map) read(files *rootfs.FS, numbers bool) (err error) {
 	for i := range m.Paths {
 		device := sysfs.Open(files, path.Join("/sys/block", m.Paths[i].Name))
-		m.Paths[i].State, m.Paths[i].Number = device.Attr("device/state"), device.Attr("dev")
+		m.Paths[i].State = device.Attr("device/state")
+		if numbers {
+			m.Paths[i].Number = device.Attr("dev")
+		}
 		if e := device.Err(); e != nil && !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 		}
@@ -121,7 +125,7 @@ func (a *asker) refine(ctx context.Context, m *Map) (doubt, unread error) {
 		m.take(by)
 		return nil, nil
 	}
-	unread = m.read(a.host.Files)
+	unread = m.read(a.host.Files, a.denied == nil)
 	silent := a.silent
 	if silent == nil {
 		silent = probes.Because(probes.NotFound, errors.New("multipathd does not know the map"))

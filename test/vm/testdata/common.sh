@@ -17,6 +17,7 @@ $(hygiene_exporter config example | sed -n '/^probes:/,$s/^  \([a-z]*\):.*/\1/p'
   redundancy:
     interval: 1s
     timeout: 900ms
+    max_age: 1m
     repair: 1h
     expect: [$1]
     tools: [{name: teamdctl, every: 1s}, {name: dmsetup, every: 1s}, {name: drbdsetup, every: 1s}, {name: storcli, every: 1s}, {name: sg_ses, every: 1s}]

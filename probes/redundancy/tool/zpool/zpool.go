@@ -166,8 +166,8 @@ func (p *pool) whole(g *group.Group, d vdev) bool {
 		if !healthy(best.state) && usable {
 			best = c
 		}
-		if c.name != best.name && healthy(c.state) {
-			g.Note("%s takes the place of %s.", c.name, d.children[0].name)
+		if i > 0 && healthy(c.state) {
+			g.Note("%s takes the place of %s, which is %s.", c.name, d.children[0].name, d.children[0].state)
 		}
 	}
 	return p.leaf(g, best)
