@@ -31,9 +31,7 @@ func (p *probe) countCopies(r *probes.Result, j *Job, now time.Time) {
 		if deadline.Before(now) || p.judge(place).Verdict == job.Bad || len(s.Points) == 0 {
 			continue
 		}
-		if !shares(devices, s.Devices) {
-			devices = append(devices, s.Devices)
-		}
+		devices = append(devices, s.Devices)
 		if kind := cmp.Or(place.conf.Media, s.Media); kind != "" && !slices.Contains(media, kind) {
 			media = append(media, kind)
 		}
@@ -43,7 +41,7 @@ func (p *probe) countCopies(r *probes.Result, j *Job, now time.Time) {
 	if declared["total"] == 1 {
 		declared["total"] = 0 // that the only copy is bad or late is told already
 	}
-	for requirement, n := range map[string]int{"total": len(devices), "media": len(media), "offsite": offsite, "immutable": immutable} {
+	for requirement, n := range map[string]int{"total": apart(devices), "media": len(media), "offsite": offsite, "immutable": immutable} {
 		r.Add(copies, float64(n), j.Name, requirement, j.Owner)
 	}
 	for requirement, n := range map[string]int{"total": j.Require.Total, "media": j.Require.Media, "offsite": j.Require.Offsite, "immutable": j.Require.Immutable} {
@@ -59,6 +57,20 @@ func unchangeable(place *place, s seen, due time.Time) bool {
 		return !s.Immutable.Before(due)
 	}
 	return place.conf.Immutable
+}
+
+// apart returns how many copies lie on disks that no other of them lies on: those
+// on the fewest disks first, so that the order of the configuration does not
+// matter.
+func apart(copies [][]string) int {
+	slices.SortStableFunc(copies, func(a, b []string) int { return cmp.Compare(len(a), len(b)) })
+	var taken [][]string
+	for _, devices := range copies {
+		if !shares(taken, devices) {
+			taken = append(taken, devices)
+		}
+	}
+	return len(taken)
 }
 
 // shares reports whether a disk is one that an earlier copy lies on. A copy of

@@ -50,6 +50,9 @@ func (l *location) inspect(ctx context.Context, task job.Task) job.Outcome {
 			break
 		}
 		f := l.unit(ctx, unit.ID, task.Depth)
+		if err := l.unchanged(ctx, unit); err != nil {
+			f = finding{err: err}
+		}
 		if f.err != nil && ctx.Err() != nil && !job.IsFlaw(f.err) {
 			f.err = ctx.Err()
 		}
@@ -93,12 +96,43 @@ func sum(a, b job.Count) job.Count {
 	return job.Of(a.N + b.N)
 }
 
+// unchanged returns an error if a unit is not any more what it was when the
+// backups were listed: a backup writes to it, or a rotation has taken it away.
+// Whatever was read of it then says nothing.
+func (l *location) unchanged(ctx context.Context, unit job.Unit) error {
+	if unit.Stamp == "" {
+		return nil
+	}
+	info, err := l.host.Files.Stat(unit.ID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return probes.Because(probes.NotFound, errors.New("it was there when the backups were listed, and is not any more"))
+	}
+	if err != nil {
+		return err
+	}
+	now := stamp(info)
+	if info.IsDir() {
+		t, err := l.walk(ctx, unit.ID)
+		if errors.Is(err, fs.ErrNotExist) {
+			return errChanged // something in it went while we looked
+		}
+		if err != nil {
+			return err
+		}
+		now = t.stamp()
+	}
+	if now != unit.Stamp {
+		return errChanged
+	}
+	return nil
+}
+
+var errChanged = probes.Because(probes.Locked, errors.New("it has changed since the backups were listed: a backup is writing to it"))
+
 // unit checks a file or a directory.
 func (l *location) unit(ctx context.Context, name string, depth job.Depth) finding {
 	info, err := l.host.Files.Stat(name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return finding{err: job.Flawed(job.Incomplete, "it was there when the backups were listed, and is not any more")}
 	case err != nil:
 		return finding{err: err}
 	case info.IsDir():

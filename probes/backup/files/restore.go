@@ -45,7 +45,11 @@ func (l *location) restore(ctx context.Context, task job.Task) job.Outcome {
 	}()
 	for _, unit := range task.Units {
 		r := &restorer{location: l, writer: w, out: &out}
-		out.Err = worse(out.Err, r.unit(ctx, unit.ID), unit.ID)
+		err := r.unit(ctx, unit.ID)
+		if changed := l.unchanged(ctx, unit); changed != nil {
+			err = changed
+		}
+		out.Err = worse(out.Err, err, unit.ID)
 		out.Bytes += unit.Bytes
 		if load && out.Err == nil {
 			out.Err = worse(nil, r.load(ctx, session, task.Restore.Scratch), unit.ID)

@@ -3,6 +3,7 @@ package files
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io/fs"
@@ -203,6 +204,9 @@ func (l *location) each(ctx context.Context, top string, visit func(string, fs.F
 		}
 		name := path.Join(top, entry.Name())
 		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a program that copies gives files their names at the end
+		}
 		if err != nil {
 			return err
 		}
