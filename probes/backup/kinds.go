@@ -6,6 +6,7 @@ import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup/bareos"
 	"hygiene_exporter/probes/backup/borg"
+	"hygiene_exporter/probes/backup/borgmatic"
 	"hygiene_exporter/probes/backup/command"
 	"hygiene_exporter/probes/backup/duplicity"
 	"hygiene_exporter/probes/backup/files"
@@ -29,6 +30,7 @@ func kinds() []job.Kind {
 		snapshot.Btrfs(),
 		restic.Kind(),
 		borg.Kind(),
+		borgmatic.Kind(),
 		s3.Kind(),
 		pgbackrest.Kind(),
 		kopia.Kind(),

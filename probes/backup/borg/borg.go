@@ -151,18 +151,28 @@ func Normal(place string) (string, error) {
 	return place, nil
 }
 
-type repository struct {
+// A Repository is one copy. Look may be called while Check is busy.
+type Repository struct {
 	host  probes.Host
 	place Place
 	local string // directory of a repository on a file system; empty: behind SSH
 
 	mu   sync.Mutex
 	tool job.Tool
+	id   string
+}
+
+// ID is what Borg calls the repository, in hexadecimal digits; it is known behind
+// a Look that has listed the archives.
+func (r *Repository) ID() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.id
 }
 
 // New returns the copy of a place. It touches nothing.
-func New(host probes.Host, p Place) job.Copy {
-	r := &repository{host: host, place: p}
+func New(host probes.Host, p Place) *Repository {
+	r := &Repository{host: host, place: p}
 	if normal, err := Normal(p.Repository); err == nil {
 		r.place.Repository = normal
 	}
@@ -174,7 +184,7 @@ func New(host probes.Host, p Place) job.Copy {
 
 // run asks borg about the repository. What it prints goes to out, as it comes and
 // with the lowest priority; without one it is returned.
-func (r *repository) run(ctx context.Context, out io.Writer, entry string, objects ...string) (probes.Output, error) {
+func (r *Repository) run(ctx context.Context, out io.Writer, entry string, objects ...string) (probes.Output, error) {
 	var password string
 	if r.place.Password != nil {
 		var err error
@@ -208,7 +218,7 @@ func or(value, otherwise string) string {
 var number = regexp.MustCompile(`[0-9]+(\.[0-9]+)+`)
 
 // judge returns borg with its version, or that it is not installed.
-func (r *repository) judge(ctx context.Context) (job.Tool, error) {
+func (r *Repository) judge(ctx context.Context) (job.Tool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.tool.Version != "" {

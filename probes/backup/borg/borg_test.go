@@ -98,19 +98,19 @@ func TestFailures(t *testing.T) {
 
 func TestParseArchives(t *testing.T) {
 	const list = `{"archives":[{"name":"web-1","start":"2026-01-01T00:00:00.000000"},{"name":"web-2","start":"2026-01-02T00:00:00.500000"},
-{"name":"web-3.checkpoint","start":"2026-01-03T00:00:00.000000"},{"name":"db-1","start":"2026-01-01T00:00:00.000000"}],"encryption":{"mode":"repokey"}}`
-	points, encrypted, err := parseArchives([]byte(list), "web-*")
-	if err != nil || encrypted != "yes" {
-		t.Fatal(encrypted, err)
+{"name":"web-3.checkpoint","start":"2026-01-03T00:00:00.000000"},{"name":"db-1","start":"2026-01-01T00:00:00.000000"}],"encryption":{"mode":"repokey"},"repository":{"id":"ab12"}}`
+	got, err := parseArchives([]byte(list), "web-*")
+	if err != nil {
+		t.Fatal(err)
 	}
-	want := []job.Point{
+	want := archives{encrypted: "yes", id: "ab12", others: 1, points: []job.Point{
 		{ID: "web-2", At: time.Date(2026, 1, 2, 0, 0, 0, 5e8, time.UTC)},
 		{ID: "web-1", At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)},
-	}
-	if diff := cmp.Diff(want, points); diff != "" {
+	}}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(archives{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if _, _, err := parseArchives([]byte(list[:40]), ""); answer(err) != "unknown malformed" {
+	if _, err := parseArchives([]byte(list[:40]), ""); answer(err) != "unknown malformed" {
 		t.Error(err)
 	}
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // Look lists the archives, and on a file system the segments.
-func (r *repository) Look(ctx context.Context) (job.Sight, error) {
+func (r *Repository) Look(ctx context.Context) (job.Sight, error) {
 	sight := job.Sight{Media: "server"}
 	if r.local != "" {
 		sight.Media = "disk"
@@ -34,13 +34,21 @@ func (r *repository) Look(ctx context.Context) (job.Sight, error) {
 		return sight, err
 	}
 	sight.Tools = []job.Tool{tool}
-	list, err := r.list(ctx)
+	out, err := r.list(ctx)
 	if err != nil {
 		return sight, err
 	}
-	if sight.Points, sight.Encrypted, err = parseArchives(list, r.place.Archives); err != nil {
+	list, err := parseArchives(out, r.place.Archives)
+	if err != nil {
 		return sight, err
 	}
+	sight.Points, sight.Encrypted = list.points, list.encrypted
+	if len(list.points) == 0 && list.others > 0 {
+		sight.Notes = append(sight.Notes, fmt.Sprintf("there are %d archives, and none has a name like %s", list.others, r.place.Archives))
+	}
+	r.mu.Lock()
+	r.id = list.id
+	r.mu.Unlock()
 	if r.local == "" {
 		for i, point := range sight.Points {
 			sight.Points[i].Units = []string{point.ID}
@@ -51,7 +59,7 @@ func (r *repository) Look(ctx context.Context) (job.Sight, error) {
 }
 
 // see looks at a repository on a file system.
-func (r *repository) see(ctx context.Context, sight *job.Sight) error {
+func (r *Repository) see(ctx context.Context, sight *job.Sight) error {
 	info, err := r.host.Files.Stat(path.Join(r.local, "config"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return probes.Because(probes.NotFound, fmt.Errorf("there is no repository of Borg at %s", r.local))
@@ -67,14 +75,22 @@ func (r *repository) see(ctx context.Context, sight *job.Sight) error {
 	return err
 }
 
-func (r *repository) list(ctx context.Context) ([]byte, error) {
+func (r *Repository) list(ctx context.Context) ([]byte, error) {
 	out, err := r.run(ctx, nil, "borg-list")
 	return out.Stdout, err
 }
 
+// archives is what Borg says of a repository.
+type archives struct {
+	points    []job.Point // those that count, newest first
+	others    int         // archives that do not count
+	encrypted string      // as in a Sight
+	id        string      // of the repository
+}
+
 // parseArchives reads the list of archives. Borg 1 prints the time of its zone,
 // which is UTC here.
-func parseArchives(out []byte, pattern string) ([]job.Point, string, error) {
+func parseArchives(out []byte, pattern string) (archives, error) {
 	var list struct {
 		Archives []struct {
 			Name  string `json:"name"`
@@ -83,31 +99,37 @@ func parseArchives(out []byte, pattern string) ([]job.Point, string, error) {
 		Encryption struct {
 			Mode string `json:"mode"`
 		} `json:"encryption"`
+		Repository struct {
+			ID string `json:"id"`
+		} `json:"repository"`
 	}
 	if err := json.Unmarshal(out, &list); err != nil {
-		return nil, "", probes.Because(probes.Malformed, fmt.Errorf("borg printed no list of archives: %w", err))
+		return archives{}, probes.Because(probes.Malformed, fmt.Errorf("borg printed no list of archives: %w", err))
 	}
-	var points []job.Point
+	found := archives{encrypted: "yes", id: list.Repository.ID}
 	for _, a := range list.Archives {
 		at, err := time.Parse("2006-01-02T15:04:05.999999", a.Start)
 		if err != nil || a.Name == "" {
-			return nil, "", probes.Because(probes.Malformed, fmt.Errorf("borg told of the archive %.40q of %.40q", a.Name, a.Start))
+			return archives{}, probes.Because(probes.Malformed, fmt.Errorf("borg told of the archive %.40q of %.40q", a.Name, a.Start))
 		}
-		if match, err := doublestar.Match(pattern, a.Name); pattern != "" && (err != nil || !match) || strings.Contains(a.Name, ".checkpoint") {
-			continue // a checkpoint is what an interrupted backup left
+		if strings.Contains(a.Name, ".checkpoint") {
+			continue // it is what an interrupted backup left
 		}
-		points = append(points, job.Point{ID: a.Name, At: at})
+		if match, err := doublestar.Match(pattern, a.Name); pattern != "" && (err != nil || !match) {
+			found.others++
+			continue
+		}
+		found.points = append(found.points, job.Point{ID: a.Name, At: at})
 	}
-	slices.SortStableFunc(points, func(a, b job.Point) int { return b.At.Compare(a.At) })
-	encrypted := "yes"
+	slices.SortStableFunc(found.points, func(a, b job.Point) int { return b.At.Compare(a.At) })
 	if mode := list.Encryption.Mode; mode == "none" || strings.HasPrefix(mode, "authenticated") {
-		encrypted = "no"
+		found.encrypted = "no"
 	}
-	return points, encrypted, nil
+	return found, nil
 }
 
 // Check does a task.
-func (r *repository) Check(ctx context.Context, task job.Task) job.Outcome {
+func (r *Repository) Check(ctx context.Context, task job.Task) job.Outcome {
 	out := r.check(ctx, task)
 	if r.local == "" && job.IsFlaw(out.Err) {
 		// Nobody here sees that the server just compacts the repository, which
@@ -117,7 +139,7 @@ func (r *repository) Check(ctx context.Context, task job.Task) job.Outcome {
 	return out
 }
 
-func (r *repository) check(ctx context.Context, task job.Task) job.Outcome {
+func (r *Repository) check(ctx context.Context, task job.Task) job.Outcome {
 	return job.Unlocked(func() (string, error) { return r.state(ctx) }, func(out *job.Outcome) error {
 		tool, err := r.judge(ctx)
 		if err != nil {
@@ -138,7 +160,7 @@ func (r *repository) check(ctx context.Context, task job.Task) job.Outcome {
 
 // state returns what every transaction changes, or the error that somebody is
 // writing now. Behind SSH that is the list of archives.
-func (r *repository) state(ctx context.Context) (string, error) {
+func (r *Repository) state(ctx context.Context) (string, error) {
 	if r.local == "" {
 		list, err := r.list(ctx)
 		return string(list), err
@@ -158,8 +180,32 @@ func (r *repository) state(ctx context.Context) (string, error) {
 	return strings.Join(names, "\n"), err
 }
 
+// Entries calls each with the path and the size of every entry of an archive that
+// is a file.
+func (r *Repository) Entries(ctx context.Context, id string, each func(path string, size int64)) error {
+	return job.Stream(
+		func(to io.Writer) error { return r.stream(ctx, to, "borg-list-archive", id) },
+		func(in io.Reader) error {
+			lines := json.NewDecoder(in)
+			for {
+				var entry struct {
+					Type, Path string
+					Size       int64
+				}
+				switch err := lines.Decode(&entry); {
+				case errors.Is(err, io.EOF):
+					return nil
+				case err != nil:
+					return probes.Because(probes.Malformed, fmt.Errorf("borg printed no list: %w", err))
+				case entry.Type == "-":
+					each(entry.Path, entry.Size)
+				}
+			}
+		})
+}
+
 // listing counts what an archive holds, in files and in links.
-func (r *repository) listing(ctx context.Context, id string) (l restore.Listing, err error) {
+func (r *Repository) listing(ctx context.Context, id string) (l restore.Listing, err error) {
 	err = job.Stream(
 		func(to io.Writer) error { return r.stream(ctx, to, "borg-list-archive", id) },
 		func(in io.Reader) (err error) {
@@ -170,14 +216,14 @@ func (r *repository) listing(ctx context.Context, id string) (l restore.Listing,
 }
 
 // stream lets borg print what may be much.
-func (r *repository) stream(ctx context.Context, to io.Writer, entry, id string) error {
+func (r *Repository) stream(ctx context.Context, to io.Writer, entry, id string) error {
 	_, err := r.run(ctx, to, entry, id)
 	return err
 }
 
 // structure reads what describes the newest archive, and demands that it holds
 // something.
-func (r *repository) structure(ctx context.Context, task job.Task, out *job.Outcome) error {
+func (r *Repository) structure(ctx context.Context, task job.Task, out *job.Outcome) error {
 	l, err := r.listing(ctx, task.Point.ID)
 	if err != nil {
 		return err
@@ -190,7 +236,7 @@ func (r *repository) structure(ctx context.Context, task job.Task, out *job.Outc
 }
 
 // read reads segments, and lets borg read all of an archive.
-func (r *repository) read(ctx context.Context, task job.Task, out *job.Outcome) error {
+func (r *Repository) read(ctx context.Context, task job.Task, out *job.Outcome) error {
 	if r.local == "" {
 		return out.ReadUnits(ctx, task, func(u job.Unit) (int64, error) { return r.extract(ctx, u.ID) })
 	}
@@ -204,7 +250,7 @@ func (r *repository) read(ctx context.Context, task job.Task, out *job.Outcome) 
 
 // extract lets borg read an archive. How many bytes come over the line, it does
 // not tell: what the archive holds counts.
-func (r *repository) extract(ctx context.Context, id string) (int64, error) {
+func (r *Repository) extract(ctx context.Context, id string) (int64, error) {
 	l, err := r.listing(ctx, id)
 	if err != nil {
 		return 0, err
@@ -214,7 +260,7 @@ func (r *repository) extract(ctx context.Context, id string) (int64, error) {
 
 // restore restores an archive. borg itself writes nothing: it hands out another
 // archive.
-func (r *repository) restore(ctx context.Context, task job.Task, out *job.Outcome) error {
+func (r *Repository) restore(ctx context.Context, task job.Task, out *job.Outcome) error {
 	want, err := r.listing(ctx, task.Point.ID)
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ import (
 
 // segments lists the segments, the newest first. Borg never changes one: it
 // writes another, and removes the old one.
-func (r *repository) segments(ctx context.Context) ([]job.Unit, error) {
+func (r *Repository) segments(ctx context.Context) ([]job.Unit, error) {
 	data := path.Join(r.local, "data")
 	dirs, err := r.host.Files.ReadDir(data)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -144,7 +144,7 @@ func checkEntry(in io.Reader) (int64, error) {
 	return read, nil
 }
 
-func (r *repository) segment(ctx context.Context, id string) (int64, error) {
+func (r *Repository) segment(ctx context.Context, id string) (int64, error) {
 	file, err := r.host.Files.Open(path.Join(r.local, "data", id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil // compacted meanwhile; whether it is needed, borg tells
@@ -163,7 +163,7 @@ func (r *repository) segment(ctx context.Context, id string) (int64, error) {
 
 // locks says who holds a lock, and which locks nobody holds any more. It reads
 // the list that Borg keeps beside the repository.
-func (r *repository) locks() (busy string, notes []string, err error) {
+func (r *Repository) locks() (busy string, notes []string, err error) {
 	var holders []string
 	entries, err := r.host.Files.ReadDir(path.Join(r.local, "lock.exclusive"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -213,7 +213,7 @@ func roster(data []byte) []string {
 
 // gone reports whether the holder of a lock was a process of this host that is
 // no more. Borg names a host by its name and the number of its network card.
-func (r *repository) gone(holder string) bool {
+func (r *Repository) gone(holder string) bool {
 	at := strings.LastIndexByte(holder, '.')
 	if at < 0 {
 		return false

@@ -27,7 +27,7 @@ type Options struct {
 	Settle probes.Duration `yaml:"settle"`
 	// For tree: the directory of the trees. For zfs and btrfs: the data set or the subvolume. For bareos: the name of the job. For command: what the program is told to report on; empty means default.
 	Dataset string `yaml:"dataset"`
-	// For tree, zfs and btrfs: pattern of the names that count. For restic: pattern that the host, a tag or a path of a snapshot matches. For kopia: pattern that user@host:path, the host, the path or a tag of a snapshot matches. For borg: pattern of the names of archives. For s3: pattern of the keys below the prefix. Empty means all.
+	// For tree, zfs and btrfs: pattern of the names that count. For restic: pattern that the host, a tag or a path of a snapshot matches. For kopia: pattern that user@host:path, the host, the path or a tag of a snapshot matches. For borg and borgmatic: pattern of the names of archives. For s3: pattern of the keys below the prefix. Empty means all.
 	Snapshots string `yaml:"snapshots"`
 	// For command: absolute path of the program that reports the backup, in the form that docs/backups.md describes.
 	Command string `yaml:"command"`
@@ -39,21 +39,21 @@ type Options struct {
 	Addressing string `yaml:"addressing"`
 	// For s3 and velero: file with the certificates of the authorities that the server is trusted by. Empty means those of the system.
 	CAFile string `yaml:"ca_file"`
-	// For s3 and velero: file with the credentials, in the form of ~/.aws/credentials. For pgbackrest: absolute path of its configuration; empty means where it looks itself. For kopia: the configuration of the connection, such as /root/.config/kopia/repository.config. For rsnapshot: its configuration, such as /etc/rsnapshot.conf. For bareos: the configuration of the console, such as /etc/bareos/bconsole.conf.
+	// For s3 and velero: file with the credentials, in the form of ~/.aws/credentials. For pgbackrest: absolute path of its configuration; empty means where it looks itself. For kopia: the configuration of the connection, such as /root/.config/kopia/repository.config. For rsnapshot: its configuration, such as /etc/rsnapshot.conf. For bareos: the configuration of the console, such as /etc/bareos/bconsole.conf. For borgmatic: its configuration, such as /etc/borgmatic/config.yaml.
 	ConfigFile string `yaml:"config_file"`
 	// For s3 and velero: the profile in config_file. Empty means default.
 	Profile string `yaml:"profile"`
-	// For borg: the absolute path of the repository, or a place such as ssh://user@host/path. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. For duplicity: an absolute path, or a URL such as sftp://user@host/path. What the environment must hold for it, a wrapper under commands sets. For s3 and velero: s3://bucket/prefix. For pgbackrest: the number of the repository, such as 2 for repo2; empty means 1.
+	// For borg: the absolute path of the repository, or a place such as ssh://user@host/path. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. For duplicity: an absolute path, or a URL such as sftp://user@host/path. What the environment must hold for it, a wrapper under commands sets. For s3 and velero: s3://bucket/prefix. For pgbackrest: the number of the repository, such as 2 for repo2; empty means 1. For borgmatic: the label or path in config_file, where that names several.
 	Repository string `yaml:"repository"`
 	// For pgbackrest: the name of the stanza.
 	Stanza string `yaml:"stanza"`
 	// For duplicity: the directory in which duplicity keeps plain manifests for itself, such as /root/.cache/duplicity/NAME. With it, sets that are encrypted for a key are read without the key.
 	ArchiveDir string `yaml:"archive_dir"`
-	// For restic, borg, kopia and duplicity: file that holds the password, which the agent must be able to read.
+	// For restic, borg, borgmatic, kopia and duplicity: file that holds the password, which the agent must be able to read.
 	PasswordFile string `yaml:"password_file"`
-	// For borg: directory with the key files, such as /root/.config/borg/keys, for a repository that does not hold its key itself.
+	// For borg and borgmatic: directory with the key files, such as /root/.config/borg/keys, for a repository that does not hold its key itself.
 	KeyDirectory string `yaml:"key_directory"`
-	// For borg: how the server is reached, with options for the server, the user, keys and known hosts alone, such as ssh -i /etc/hygiene_exporter/key. Empty means ssh. What else it takes, a wrapper under commands sets as BORG_RSH.
+	// For borg and borgmatic: how the server is reached, with options for the server, the user, keys and known hosts alone, such as ssh -i /etc/hygiene_exporter/key. Empty means ssh. What else it takes, a wrapper under commands sets as BORG_RSH.
 	SSHCommand string `yaml:"ssh_command"`
 }
 
