@@ -76,11 +76,15 @@ review: ## A page for each dashboard in .build/review, with the values of health
 package: build $(TOOLS)/nfpm ## deb and rpm in .build.
 	for format in deb rpm; do VERSION=$(VERSION) GOARCH=$$($(GO) env GOARCH) $(TOOLS)/nfpm package -f packaging/nfpm.yaml -p $$format -t $(BUILD)/ || exit 1; done
 
-tools: $(addprefix $(TOOLS)/,prometheus promtool alertmanager amtool versitygw kopia)
+tools: $(addprefix $(TOOLS)/,prometheus promtool alertmanager amtool versitygw kopia restic rest-server)
 $(TOOLS)/prometheus $(TOOLS)/promtool: test/tools/prometheus/go.mod
 	cd $(<D) && $(GO) build -tags remove_all_sd -o $(HYGIENE_TOOLS)/$(@F) github.com/prometheus/prometheus/cmd/$(@F)
 $(TOOLS)/alertmanager $(TOOLS)/amtool: test/tools/alertmanager/go.mod
 	cd $(<D) && $(GO) build -o $(HYGIENE_TOOLS)/$(@F) github.com/prometheus/alertmanager/cmd/$(@F)
+$(TOOLS)/restic: test/tools/restic/go.mod
+	cd $(<D) && CGO_ENABLED=0 $(GO) build -trimpath -tags disable_grpc_modules -ldflags '-s -w' -o $(HYGIENE_TOOLS)/$(@F) github.com/restic/restic/cmd/restic
+$(TOOLS)/rest-server: test/tools/restic/go.mod
+	cd $(<D) && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(HYGIENE_TOOLS)/$(@F) github.com/restic/rest-server/cmd/rest-server
 $(TOOLS)/versitygw: test/tools/s3/go.mod
 	cd $(<D) && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(HYGIENE_TOOLS)/$(@F) github.com/versity/versitygw/cmd/versitygw
 $(TOOLS)/kopia: test/tools/kopia/go.mod

@@ -21,19 +21,22 @@ import (
 
 // shell makes and harms repositories.
 var shell = backuptest.Shell{Library: `
-R() { restic --repo repo --password-file pw --no-cache --quiet "$@"; }
+R() { "${RESTIC:-restic}" --repo repo --password-file pw --no-cache --quiet "$@"; }
 big()  { find repo/data -type f -size +500k | sort | head -1; }
 small() { find repo/data -type f -size -500k | sort | head -1; }
 one()  { find repo/$1 -type f | sort | head -1; }
 `}
 
+// create makes a repository, and what it is made of.
+const create = `echo secret > pw; echo wrong > wrong; mkdir -p src/sub
+for i in 1 2 3; do head -c 900000 /dev/urandom > src/sub/r$i; done; seq 1 20000 > src/text; ln -s text src/link
+R init; R backup src; chmod -R u+w repo`
+
 // original makes a repository that the tests copy.
 func original(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	shell.Run(t, dir, `echo secret > pw; echo wrong > wrong; mkdir -p src/sub
-for i in 1 2 3; do head -c 900000 /dev/urandom > src/sub/r$i; done; seq 1 20000 > src/text; ln -s text src/link
-R init; R backup src; chmod -R u+w repo`)
+	shell.Run(t, dir, create)
 	return dir
 }
 
@@ -50,7 +53,12 @@ func bench(t *testing.T) backuptest.Bench {
 
 func TestLiveRepositories(t *testing.T) {
 	t.Parallel()
-	bench(t).Run(t, []backuptest.Case{
+	bench(t).Run(t, repositories())
+}
+
+// repositories are the good and the bad ones, for every version of restic.
+func repositories() []backuptest.Case {
+	return []backuptest.Case{
 		{Name: "a good one has its structure", Depth: job.Structure, Want: "good"},
 		{Name: "a good one is read", Depth: job.Read, Want: "good"},
 		{Name: "a second snapshot", Script: "echo more > src/more; R backup src", Depth: job.Structure, Want: "good"},
@@ -85,18 +93,23 @@ func TestLiveRepositories(t *testing.T) {
 		{Name: "no password file", Script: "rm pw", Depth: job.Structure, Want: "unknown auth"},
 		{Name: "no repository", Script: "rm -r repo", Depth: job.Structure, Want: "unknown not_found"},
 		{Name: "a disk that is not mounted", Script: "rm -r repo; mkdir repo", Depth: job.Structure, Want: "unknown not_found"},
-	})
+	}
 }
 
 // stale leaves a lock of a process that was killed.
-const stale = `mkfifo hold; R backup --stdin < hold & exec 3> hold
+const stale = `mkfifo hold; "${RESTIC:-restic}" --repo repo --password-file pw --no-cache --quiet backup --stdin < hold & exec 3> hold
 for i in $(seq 200); do [ -n "$(ls repo/locks)" ] && break; sleep 0.05; done
 kill -9 $!; wait $! || true; exec 3>&-; test -n "$(ls repo/locks)"
 `
 
 func TestLiveRestores(t *testing.T) {
 	t.Parallel()
-	bench(t).Run(t, []backuptest.Case{
+	bench(t).Run(t, restores())
+}
+
+// restores are test restores, for every version of restic.
+func restores() []backuptest.Case {
+	return []backuptest.Case{
 		{Name: "a snapshot", Source: "src", Depth: job.Restored, Want: "good"},
 		{Name: "what is required", Restore: job.Restore{Assert: job.Assert{Required: []string{"text"}, MinFiles: 4, MinBytes: 2_700_000}}, Depth: job.Restored, Want: "good"},
 		{Name: "what is required and missing", Restore: job.Restore{Assert: job.Assert{Required: []string{"database.sql"}}}, Depth: job.Restored, Want: "bad unasserted"},
@@ -106,7 +119,7 @@ func TestLiveRestores(t *testing.T) {
 		{Name: "a lost index", Script: "rm $(one index)", Depth: job.Restored, Want: "bad incomplete"},
 		{Name: "a wrong password", Script: "cp wrong pw", Depth: job.Restored, Want: "unknown auth"},
 		{Name: "rights and devices", Script: "mkdir d; cp /bin/true d/suid; chmod 6755 d/suid; mknod d/null c 1 3; mkfifo d/pipe; R backup d", Depth: job.Restored, Want: "good"},
-	})
+	}
 }
 
 // TestLiveNeighbours: a backup that runs is left alone, one that begins during a

@@ -29,7 +29,7 @@ func (r *repository) locks(ctx context.Context) (busy string, notes []string, er
 			return "", nil, nil // the usual case costs no process
 		}
 	}
-	out, err := r.run(ctx, "restic-locks")
+	out, err := r.run(ctx, nil, "restic-locks")
 	if err == nil {
 		err = failed(out)
 	}
@@ -42,7 +42,7 @@ func (r *repository) locks(ctx context.Context) (busy string, notes []string, er
 			notes = append(notes, fmt.Sprintf("there are %d more locks", len(ids)-i))
 			break
 		}
-		out, err := r.run(ctx, "restic-lock", id)
+		out, err := r.run(ctx, nil, "restic-lock", id)
 		if err != nil {
 			return "", nil, err
 		}

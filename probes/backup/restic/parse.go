@@ -31,20 +31,32 @@ func document(out []byte) []byte {
 
 var shortID = regexp.MustCompile(`^[0-9a-f]{8,64}$`)
 
-// parseSnapshots reads the list of snapshots, and keeps those of which a tag, a
-// path or the host matches the pattern; newest first.
-func parseSnapshots(out []byte, pattern string) ([]job.Point, error) {
-	var list []struct {
-		ID       string    `json:"id"`
-		Time     time.Time `json:"time"`
-		Hostname string    `json:"hostname"`
-		Paths    []string  `json:"paths"`
-		Tags     []string  `json:"tags"`
-		Summary  *struct {
-			Bytes int64 `json:"total_bytes_processed"`
-			Files int64 `json:"total_files_processed"`
-		} `json:"summary"` // since restic 0.17
-	}
+// A Snapshot is what restic says of one.
+type Snapshot struct {
+	ID       string    `json:"id"`
+	Time     time.Time `json:"time"`
+	Hostname string    `json:"hostname"`
+	Paths    []string  `json:"paths"`
+	Tags     []string  `json:"tags"`
+	Summary  *struct {
+		Bytes int64 `json:"total_bytes_processed"`
+		Files int64 `json:"total_files_processed"`
+	} `json:"summary"` // since restic 0.17
+}
+
+// matches reports whether a tag, a path or the host matches a pattern; an empty
+// one matches all.
+func (s Snapshot) matches(pattern string) bool {
+	return pattern == "" || slices.ContainsFunc(slices.Concat(s.Tags, s.Paths, []string{s.Hostname}), func(name string) bool {
+		match, err := doublestar.Match(pattern, name)
+		return err == nil && match
+	})
+}
+
+// parseSnapshots reads the list of snapshots, and keeps those that count; newest
+// first.
+func parseSnapshots(out []byte, counts func(Snapshot) bool) ([]job.Point, error) {
+	var list []Snapshot
 	if err := json.Unmarshal(document(out), &list); err != nil {
 		return nil, probes.Because(probes.Malformed, fmt.Errorf("restic printed no list of snapshots: %w", err))
 	}
@@ -53,10 +65,7 @@ func parseSnapshots(out []byte, pattern string) ([]job.Point, error) {
 		if !shortID.MatchString(s.ID) || s.Time.IsZero() {
 			return nil, probes.Because(probes.Malformed, fmt.Errorf("restic told of a snapshot %.40q without an identity or a time", s.ID))
 		}
-		if pattern != "" && !slices.ContainsFunc(slices.Concat(s.Tags, s.Paths, []string{s.Hostname}), func(name string) bool {
-			match, err := doublestar.Match(pattern, name)
-			return err == nil && match
-		}) {
+		if !counts(s) {
 			continue
 		}
 		p := job.Point{ID: s.ID, At: s.Time}
@@ -130,10 +139,10 @@ func symptoms() []symptom {
 	return []symptom{
 		{[]string{"already locked"}, probes.Locked},
 		{[]string{"permission denied", "operation not permitted"}, probes.PermissionDenied},
-		{[]string{"wrong password", "resolving password failed", "401 unauthorized", "403 forbidden", "access denied", "accessdenied", "invalidaccesskeyid", "signaturedoesnotmatch", "host key verification failed"}, probes.Auth},
+		{[]string{"wrong password", "resolving password failed", "401 unauthorized", "403 forbidden", "access denied", "accessdenied", "invalidaccesskeyid", "signaturedoesnotmatch", "access key id you provided", "request signature we calculated", "host key verification failed"}, probes.Auth},
 		{[]string{"connection refused", "dial tcp", "no such host", "network is unreachable", "no route to host", "connection reset", "broken pipe", "tls:", "x509:", "bad gateway", "service unavailable", "internal server error", "ssh command exited", "unable to start the sftp session"}, probes.Network},
 		{[]string{"i/o timeout", "deadline exceeded", "timed out"}, probes.Timeout},
-		{[]string{"unable to open config file", "is there a repository"}, probes.NotFound},
+		{[]string{"bucket does not exist", "unable to open config file", "is there a repository"}, probes.NotFound},
 		{[]string{"input/output error", "stale file handle", "cannot allocate memory", "out of memory"}, probes.Unavailable},
 		{[]string{"unsupported repository version", "unknown flag", "unknown command"}, probes.Unsupported},
 	}
@@ -153,6 +162,19 @@ func wounds() []wound {
 	}
 }
 
+func holds(line string, words []string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(line, word) })
+}
+
+// symptomOf returns what a line in small letters says keeps restic from looking.
+func symptomOf(line string) (probes.Reason, bool) {
+	i := slices.IndexFunc(symptoms(), func(s symptom) bool { return holds(line, s.words) })
+	if i < 0 {
+		return "", false
+	}
+	return symptoms()[i].reason, true
+}
+
 // complaint finds out what the lines of restic say. A flaw counts more than what
 // kept restic from looking elsewhere; a line that tells of an obstacle is none.
 func complaint(text string) error {
@@ -163,23 +185,36 @@ func complaint(text string) error {
 		if strings.Contains(small, "retrying after") || strings.Contains(small, "non-critical") {
 			continue
 		}
-		has := func(words []string) bool {
-			return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(small, word) })
-		}
-		if i := slices.IndexFunc(symptoms(), func(s symptom) bool { return has(s.words) }); i >= 0 {
+		if reason, found := symptomOf(small); found {
 			if obstacle == nil {
-				obstacle = probes.Because(symptoms()[i].reason, fmt.Errorf("restic: %.200s", line))
+				obstacle = probes.Because(reason, fmt.Errorf("restic: %.200s", line))
 			}
-			if symptoms()[i].reason == probes.NotFound || symptoms()[i].reason == probes.Auth {
+			if reason == probes.NotFound || reason == probes.Auth {
 				return obstacle // the lines that follow explain it
 			}
 			continue
 		}
-		if i := slices.IndexFunc(wounds(), func(w wound) bool { return has(w.words) }); i >= 0 {
+		if i := slices.IndexFunc(wounds(), func(w wound) bool { return holds(small, w.words) }); i >= 0 {
 			return job.Flawed(wounds()[i].reason, "restic: %.200s", line)
 		}
 	}
 	return obstacle
+}
+
+// obstacle finds out why restic tries again and again: the last such line tells.
+// No flaw is among it.
+func obstacle(text string) error {
+	for _, line := range slices.Backward(strings.Split(text, "\n")) {
+		_, why, again := strings.Cut(line, "retrying after")
+		if !again {
+			continue
+		}
+		if reason, found := symptomOf(strings.ToLower(why)); found {
+			return probes.Because(reason, fmt.Errorf("restic: %.200s", strings.TrimSpace(line)))
+		}
+		break
+	}
+	return nil
 }
 
 // hints are the lines of a check that tell of what is odd and no flaw.

@@ -8,9 +8,11 @@
 package restic
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -18,6 +20,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -32,37 +35,57 @@ func Kind() job.Kind {
 		Summary:  "A repository of restic, on a file system or behind a server; proven with restic 0.14.",
 		Keys:     []string{"repository", "password_file", "snapshots"},
 		Needs:    []string{"repository", "password_file"},
-		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Asserted},
-		Commands: commands(),
+		Depths:   Depths(),
+		Commands: Commands(),
 		Check:    validate,
 		Open: func(host probes.Host, o job.Options) job.Copy {
-			return &repository{host: host, options: o, local: local(o.Repository)}
+			return New(host, Place{
+				Repository: o.Repository, Password: func() (string, error) { return job.Password(host.Files, o.PasswordFile) },
+				Counts: func(s Snapshot) bool { return s.matches(o.Snapshots) },
+			})
 		},
 	}
 }
 
-// commands lists what restic is asked. None takes a lock, keeps a cache, or
-// writes to the repository.
-func commands() []probes.Command {
-	place := []*regexp.Regexp{regexp.MustCompile(`[A-Za-z0-9/.][^\x00\n]*`), regexp.MustCompile(`/[^\x00\n]*`)}
+// Depths lists what a repository can be checked by.
+func Depths() []job.Depth {
+	return []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Asserted}
+}
+
+// A Place is where a repository is, and what is needed to read it.
+type Place struct {
+	Repository string // as restic writes it
+	Password   func() (string, error)
+	Counts     func(Snapshot) bool // whether a snapshot is one of the backup
+}
+
+// New returns the copy of a place. It touches nothing.
+func New(host probes.Host, p Place) job.Copy {
+	return &repository{host: host, place: p, local: local(p.Repository)}
+}
+
+// Commands lists what restic is asked. None takes a lock, keeps a cache, or
+// writes to the repository. The password is what it reads from its input.
+func Commands() []probes.Command {
+	place := []*regexp.Regexp{regexp.MustCompile(`[A-Za-z0-9/.][^\x00\n]*`)}
 	id := regexp.MustCompile(`[0-9a-f]{8,64}`)
 	command := func(name, help string, object *regexp.Regexp, args ...string) probes.Command {
 		objects := slices.Clone(place)
 		if object != nil {
 			objects = append(objects, object)
 		}
-		argv := append([]string{"restic", "--repo", "{0}", "--password-file", "{1}", "--no-lock", "--no-cache"}, args...)
+		argv := append([]string{"restic", "--repo", "{0}", "--password-file", "/dev/stdin", "--no-lock", "--no-cache"}, args...)
 		return probes.Command{Entry: name, Argv: argv, Objects: objects, Help: help}
 	}
 	return []probes.Command{
 		{Entry: "restic-version", Argv: []string{"restic", "version"}, Help: "The version of restic."},
 		command("restic-snapshots", "The snapshots of a repository of restic.", nil, "--json", "snapshots"),
 		command("restic-locks", "Who holds a lock.", nil, "--quiet", "list", "locks"),
-		command("restic-lock", "Whose a lock is, and since when.", id, "cat", "lock", "{2}"),
-		command("restic-ls", "What a snapshot holds, which a test restore is compared with.", id, "--json", "ls", "{2}"),
+		command("restic-lock", "Whose a lock is, and since when.", id, "cat", "lock", "{1}"),
+		command("restic-ls", "What a snapshot holds, which a test restore is compared with.", id, "--json", "ls", "{1}"),
 		command("restic-check", "Whether the index, the packs and the trees fit together.", nil, "check"),
-		command("restic-check-subset", "The same, and a share of the packs is read, for a repository behind a server.", regexp.MustCompile(`[0-9]{1,3}/[0-9]{1,3}`), "check", "--read-data-subset={2}"),
-		command("restic-dump", "The content of a snapshot as an archive, for a test restore.", id, "--quiet", "dump", "--archive", "tar", "{2}", "/"),
+		command("restic-check-subset", "The same, and a share of the packs is read, for a repository behind a server.", regexp.MustCompile(`[0-9]{1,3}/[0-9]{1,3}`), "check", "--read-data-subset={1}"),
+		command("restic-dump", "The content of a snapshot as an archive, for a test restore.", id, "--quiet", "dump", "--archive", "tar", "{1}", "/"),
 	}
 }
 
@@ -74,17 +97,26 @@ func validate(o job.Options) error {
 	if !doublestar.ValidatePattern(o.Snapshots) {
 		errs = append(errs, probes.At("snapshots", fmt.Errorf("%.80q is not a valid pattern", o.Snapshots)))
 	}
-	scheme, rest, server := strings.Cut(o.Repository, ":")
-	switch {
-	case o.Repository == "":
-	case path.IsAbs(o.Repository):
-	case !server || scheme == "local":
-		errs = append(errs, probes.At("repository", fmt.Errorf("%.80q is neither an absolute path nor a place like sftp:user@host:/path", o.Repository)))
-	case secret(rest):
-		// The place would be seen by everyone who may list processes.
-		errs = append(errs, probes.At("repository", errors.New("holds a password; let a wrapper under commands set it in the environment of restic")))
+	if o.Repository != "" {
+		if err := Valid(o.Repository); err != nil {
+			errs = append(errs, probes.At("repository", err))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// Valid says why a place cannot be that of a repository.
+func Valid(place string) error {
+	scheme, rest, server := strings.Cut(place, ":")
+	switch {
+	case path.IsAbs(place):
+	case !server || scheme == "local":
+		return fmt.Errorf("%.80q is neither an absolute path nor a place like sftp:user@host:/path", place)
+	case secret(rest):
+		// The place would be seen by everyone who may list processes.
+		return errors.New("holds a password; let a wrapper under commands set it in the environment of restic")
+	}
+	return nil
 }
 
 func secret(text string) bool {
@@ -107,22 +139,31 @@ func local(place string) string {
 
 // A repository is one copy. Its fields behind mu are shared by Look and Check.
 type repository struct {
-	host    probes.Host
-	options job.Options
-	local   string
+	host  probes.Host
+	place Place
+	local string
 
 	mu     sync.Mutex
 	tool   job.Tool
 	shards map[string]shard // of the packs, by directory
 }
 
-// run asks restic about the repository.
-func (r *repository) run(ctx context.Context, entry string, objects ...string) (probes.Output, error) {
-	out, err := r.host.Commands.Run(ctx, entry, slices.Concat([]string{r.options.Repository, r.options.PasswordFile}, objects)...)
-	if probes.ReasonOf(err) == probes.NotFound {
-		err = probes.Because(probes.Unsupported, errors.New("restic is not installed"))
+// run asks restic about the repository. What it prints goes to out, as it comes
+// and with the lowest priority; without one it is returned.
+func (r *repository) run(ctx context.Context, out io.Writer, entry string, objects ...string) (probes.Output, error) {
+	password, err := r.place.Password()
+	if err != nil {
+		return probes.Output{}, err
 	}
-	return out, err
+	printed, err := r.host.Pipes.Pipe(ctx, strings.NewReader(password), out, entry, append([]string{r.place.Repository}, objects...)...)
+	switch {
+	case probes.ReasonOf(err) == probes.NotFound:
+		return printed, probes.Because(probes.Unsupported, errors.New("restic is not installed"))
+	case err != nil && ctx.Err() != nil:
+		// It tries again for a quarter of an hour, and says why.
+		return printed, cmp.Or(obstacle(string(printed.Stderr)), err)
+	}
+	return printed, err
 }
 
 // judge returns restic with its version.
@@ -142,7 +183,14 @@ var version = regexp.MustCompile(`[0-9]+(\.[0-9]+)+`)
 
 // Look lists the snapshots and the packs.
 func (r *repository) Look(ctx context.Context) (job.Sight, error) {
-	sight := job.Sight{Encrypted: "yes", Media: media(r.options.Repository)}
+	sight := job.Sight{Encrypted: "yes", Media: media(r.place.Repository)}
+	if deadline, limited := ctx.Deadline(); limited && r.local == "" {
+		// What restic says of a server that it cannot reach counts more than that
+		// time is over.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/5))
+		defer cancel()
+	}
 	if err := r.see(ctx, &sight); err != nil {
 		return sight, err
 	}
@@ -172,14 +220,14 @@ func media(place string) string {
 // snapshots lists the snapshots that count, newest first. With an error there may
 // be some: those beside one that is damaged.
 func (r *repository) snapshots(ctx context.Context) ([]job.Point, error) {
-	out, err := r.run(ctx, "restic-snapshots")
+	out, err := r.run(ctx, nil, "restic-snapshots")
 	if err == nil {
 		err = failed(out)
 	}
 	if err != nil {
 		return nil, err
 	}
-	points, err := parseSnapshots(out.Stdout, r.options.Snapshots)
+	points, err := parseSnapshots(out.Stdout, r.place.Counts)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +261,7 @@ func (r *repository) writers(ctx context.Context) (string, error) {
 	if busy != "" {
 		return "", job.Busy("%s", busy)
 	}
-	out, err := r.run(ctx, "restic-snapshots")
+	out, err := r.run(ctx, nil, "restic-snapshots")
 	return string(out.Stdout), err
 }
 

@@ -37,6 +37,21 @@ func TestRecordedFailures(t *testing.T) {
 	}
 }
 
+// TestObstacle: what restic tries again is why it cannot look, and no flaw.
+func TestObstacle(t *testing.T) {
+	for text, want := range map[string]string{
+		"Stat(<config/>) returned error, retrying after 1.4s: Head \"http://h/config\": dial tcp 127.0.0.1:1: connect: connection refused\n":                                           "unknown network",
+		"Stat(<config/>) returned error, retrying after 3.4s: Stat: The request signature we calculated does not match the signature you provided. Check your key and signing method.": "unknown auth",
+		"Stat(<config/>) returned error, retrying after 3.4s: Stat: The specified bucket does not exist":                                                                               "unknown not_found",
+		"Load(<data/1>) returned error, retrying after 3.4s: data/1 does not exist":                                                                                                    "good",
+		"": "good",
+	} {
+		if got := answer(obstacle(text)); got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestParseSnapshots(t *testing.T) {
 	const two = `[{"time":"2026-01-01T00:00:00+07:00","hostname":"web","paths":["/srv"],"id":"aaaaaaaa"},
 {"time":"2026-01-02T00:00:00Z","hostname":"db","tags":["nightly"],"id":"bbbbbbbb","summary":{"total_bytes_processed":5,"total_files_processed":2}}]`
@@ -59,7 +74,7 @@ func TestParseSnapshots(t *testing.T) {
 		{name: "no identity", out: `[{"time":"2026-01-01T00:00:00Z"}]`, err: "unknown malformed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := parseSnapshots([]byte(c.out), c.pattern)
+			got, err := parseSnapshots([]byte(c.out), func(s Snapshot) bool { return s.matches(c.pattern) })
 			if answer(err) != c.err {
 				t.Fatalf("got %v, want %s", err, c.err)
 			}
@@ -121,7 +136,7 @@ func FuzzOutputs(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		points, err := parseSnapshots(data, "")
+		points, err := parseSnapshots(data, func(Snapshot) bool { return true })
 		for _, p := range points {
 			if err == nil && (p.ID == "" || p.At.IsZero()) {
 				t.Errorf("%+v", p)

@@ -11,7 +11,7 @@ import (
 
 // stream lets restic print what may be much, with the lowest priority.
 func (r *repository) stream(ctx context.Context, to io.Writer, entry string, objects ...string) error {
-	out, err := r.host.Pipes.Pipe(ctx, nil, to, entry, append([]string{r.options.Repository, r.options.PasswordFile}, objects...)...)
+	out, err := r.run(ctx, to, entry, objects...)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (r *repository) list(ctx context.Context, id string) (l restore.Listing, er
 // pipe asks restic for what takes long, with the lowest priority.
 func (r *repository) pipe(ctx context.Context, entry string, objects ...string) (probes.Output, error) {
 	printed := &head{}
-	out, err := r.host.Pipes.Pipe(ctx, nil, printed, entry, append([]string{r.options.Repository, r.options.PasswordFile}, objects...)...)
+	out, err := r.run(ctx, printed, entry, objects...)
 	out.Stdout = printed.kept
 	return out, err
 }
