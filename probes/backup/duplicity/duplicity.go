@@ -153,7 +153,7 @@ func (t *target) Look(ctx context.Context) (job.Sight, error) {
 func (t *target) sets(ctx context.Context, sight *job.Sight) (sets, error) {
 	if t.local == "" {
 		sight.Media = media(t.place)
-		return t.status(ctx)
+		return t.status(ctx, sight)
 	}
 	// duplicity would make a directory that is not there.
 	info, err := t.host.Files.Stat(t.local)

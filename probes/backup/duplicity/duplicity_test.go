@@ -143,7 +143,7 @@ func TestStatus(t *testing.T) {
 		{"no status", "Traceback\n", "unknown malformed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l, err := parseStatus(c.text)
+			l, _, err := parseStatus(c.text)
 			var got []string
 			for _, p := range l.points() {
 				whole := ":torn"
@@ -160,6 +160,13 @@ func TestStatus(t *testing.T) {
 				t.Errorf("got %q", text)
 			}
 		})
+	}
+}
+
+func TestStrays(t *testing.T) {
+	_, got, err := parseStatus("orphaned-sets-num 2\nincomplete-sets-num 1\n")
+	if err != nil || got != (strays{orphaned: 2, incomplete: 1}) {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
@@ -248,7 +255,7 @@ func FuzzTexts(f *testing.F) {
 				}
 			}
 		}
-		list, _ := parseStatus(text)
+		list, _, _ := parseStatus(text)
 		for _, l := range []sets{list, parseNames(files(strings.Split(text, "\n")...))} {
 			for _, p := range l.points() {
 				if p.At.IsZero() || l.find(p.ID) == nil {

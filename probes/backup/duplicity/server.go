@@ -13,29 +13,49 @@ import (
 )
 
 // status asks duplicity which sets there are behind a server.
-func (t *target) status(ctx context.Context) (sets, error) {
+func (t *target) status(ctx context.Context, sight *job.Sight) (sets, error) {
 	out, err := t.host.Commands.Run(ctx, "duplicity-status", t.place)
 	if err := explain(out, err); err != nil {
 		return nil, err
 	}
-	return parseStatus(string(out.Stdout))
+	list, stray, err := parseStatus(string(out.Stdout))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(list) == 0 && stray.orphaned > 0:
+		return nil, job.Flawed(job.Incomplete, "there are %d sets, and none that they build on", stray.orphaned)
+	case stray.orphaned > 0:
+		sight.Notes = append(sight.Notes, fmt.Sprintf("%d sets are there whose full set is missing", stray.orphaned))
+	}
+	if stray.incomplete > 0 {
+		sight.Notes = append(sight.Notes, fmt.Sprintf("%d sets are not finished: a backup runs, or was interrupted", stray.incomplete))
+	}
+	return list, nil
 }
 
 // setLine matches a set in what duplicity prints for programs.
 var setLine = regexp.MustCompile(`^ (full|inc) (` + stamp + `) (\d{1,9}) (?:enc|noenc)$`)
 
+// A strays counts the sets that are in no chain.
+type strays struct{ orphaned, incomplete int }
+
 // parseStatus reads the report of duplicity on its collection, as it logs it for
 // programs. duplicity calls a chain complete also without its full set.
-func parseStatus(text string) (sets, error) {
+func parseStatus(text string) (sets, strays, error) {
 	var list sets
+	var stray strays
 	told, previous := false, ""
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
-		switch {
-		case strings.HasPrefix(line, "chain-"):
+		if strings.HasPrefix(line, "chain-") {
 			previous = ""
-		case strings.HasPrefix(line, "orphaned-sets-num "):
-			told = true
+		}
+		word, number, _ := strings.Cut(line, " ")
+		switch n, err := strconv.Atoi(number); {
+		case word == "orphaned-sets-num" && err == nil:
+			told, stray.orphaned = true, n
+		case word == "incomplete-sets-num" && err == nil:
+			stray.incomplete = n
 		}
 		m := setLine.FindStringSubmatch(line)
 		if m == nil {
@@ -43,7 +63,7 @@ func parseStatus(text string) (sets, error) {
 		}
 		volumes, err := strconv.Atoi(m[3])
 		if err != nil {
-			return nil, err
+			return nil, stray, err
 		}
 		s := &set{to: m[2], counted: max(volumes, 1), signatures: true}
 		if m[1] == "inc" {
@@ -55,9 +75,9 @@ func parseStatus(text string) (sets, error) {
 		list = append(list, s)
 	}
 	if !told {
-		return nil, probes.Because(probes.Malformed, errors.New("duplicity printed no status of a collection"))
+		return nil, stray, probes.Because(probes.Malformed, errors.New("duplicity printed no status of a collection"))
 	}
-	return list, nil
+	return list, stray, nil
 }
 
 // Statuses of duplicity.

@@ -12,6 +12,7 @@ import (
 	"hygiene_exporter/probes/backup/backuptest"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/backup/kopia"
+	"hygiene_exporter/probes/backup/s3test"
 )
 
 // program is the place of Kopia, which Debian has not and make tools builds.
@@ -148,5 +149,46 @@ func TestLiveNeighbours(t *testing.T) {
 	after, err := command.CombinedOutput()
 	if err != nil || string(after) != before {
 		t.Errorf("something was written: %v\n%s\n%s", err, before, after)
+	}
+}
+
+// TestLiveBucket: a repository in a bucket is read by the same commands.
+func TestLiveBucket(t *testing.T) {
+	t.Parallel()
+	server, dir, sh := s3test.Start(t), t.TempDir(), shell(t)
+	if err := os.Mkdir(filepath.Join(server.Store, "backups"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	sh.Run(t, dir, `echo secret > pw; mkdir -p top/src; head -c 900000 /dev/urandom > top/src/a; seq 1000 > top/src/text
+K repository create s3 --bucket=backups --endpoint=`+server.Address+` --region=`+s3test.Region+` --disable-tls --access-key=`+s3test.AccessKey+` --secret-access-key=`+s3test.SecretKey+` --cache-directory $PWD/cache --no-persist-credentials
+K snapshot create $PWD/top; cp w/repository.config good`)
+	o := job.Options{ConfigFile: filepath.Join(dir, "w/repository.config"), PasswordFile: filepath.Join(dir, "pw")}
+	k := kopia.Kind()
+	c := k.Open(backuptest.Host(t, k, map[string][]string{"kopia": {program(t)}}), o)
+	for _, step := range []struct {
+		name, script string
+		task         job.Task
+		want         string
+	}{
+		{name: "its structure", task: job.Task{Depth: job.Structure}, want: "good"},
+		{name: "it is read", task: job.Task{Depth: job.Read}, want: "good"},
+		{name: "it is restored", task: job.Task{Depth: job.Restored, Restore: job.Restore{Scratch: t.TempDir(), Source: filepath.Join(dir, "top")}}, want: "good"},
+		{name: "without the right", script: "sed -i 's/" + s3test.SecretKey + "/wrong/' w/repository.config", task: job.Task{Depth: job.Structure}, want: "unknown auth"},
+		{name: "a changed byte", script: "cp good w/repository.config; flip $(find $STORE -name 'p*' -size +500k)", task: job.Task{Depth: job.Read}, want: "bad damaged"},
+		{name: "a truncated pack", script: "keep $(find $STORE -name 'p*' -size +500k) 60", task: job.Task{Depth: job.Structure}, want: "bad truncated"},
+		{name: "a missing pack", script: "rm $(find $STORE -name 'p*' -size +400k)", task: job.Task{Depth: job.Structure}, want: "bad incomplete"},
+		{name: "another bucket", script: "sed -i 's/\"backups\"/\"backup\"/' w/repository.config", task: job.Task{Depth: job.Structure}, want: "unknown not_found"},
+		{name: "a server that is away", script: "sed 's/" + server.Address + "/127.0.0.1:1/' good > w/repository.config", task: job.Task{Depth: job.Structure}, want: "unknown network"},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			sh.Run(t, dir, "STORE="+filepath.Join(server.Store, "backups")+"\n"+step.script)
+			got, sight, out := backuptest.Check(t.Context(), c, step.task)
+			if got != step.want {
+				t.Fatalf("got %q, want %q: %v", got, step.want, out.Err)
+			}
+			if got == "good" && (sight.Media != "object_storage" || len(sight.Units) == 0) {
+				t.Errorf("got %+v", sight)
+			}
+		})
 	}
 }

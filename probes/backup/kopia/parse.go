@@ -198,7 +198,7 @@ type meaning[R any] struct {
 func obstacles() []meaning[probes.Reason] {
 	return []meaning[probes.Reason]{
 		{probes.PermissionDenied, []string{"permission denied", "operation not permitted"}},
-		{probes.Auth, []string{"invalid repository password", "password prompt error", "access denied", "accessdenied", "invalidaccesskeyid", "invalid access key", "signaturedoesnotmatch", "unable to authenticate", "host key", "401 unauthorized", "403 forbidden"}},
+		{probes.Auth, []string{"invalid repository password", "password prompt error", "access denied", "accessdenied", "invalidaccesskeyid", "invalid access key", "signaturedoesnotmatch", "request signature we calculated", "access key id you provided", "unable to authenticate", "host key", "401 unauthorized", "403 forbidden"}},
 		{probes.Network, []string{"connection refused", "dial tcp", "no such host", "network is unreachable", "no route to host", "connection reset", "broken pipe", "x509:", "tls:", "bad gateway", "service unavailable"}},
 		{probes.Timeout, []string{"i/o timeout", "deadline exceeded", "timed out"}},
 		{probes.NotFound, []string{"cannot access storage path", "unable to read format blob: error getting kopia.repository blob: blob not found", "repository is not connected", "bucket does not exist", "no such bucket"}},
