@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -17,7 +18,7 @@ func (p *probe) report() probes.Result {
 	failed := map[string]bool{}
 	for _, place := range p.places {
 		p.place(&r, place, now)
-		if err := p.seen[place.name()].err; err != nil && !job.IsFlaw(err) && !failed[place.job.Name] {
+		if err := p.unseen(place); err != nil && !failed[place.job.Name] {
 			failed[place.job.Name] = true
 			r.Fault(place.job.Name, err)
 		}
@@ -36,6 +37,24 @@ func (p *probe) report() probes.Result {
 	}
 	p.gone(&r)
 	return r
+}
+
+// unseen returns why a copy could not be seen. For somebody who looks once, that
+// is also why it could not be judged: an agent lets that age, and has time for
+// what was not checked yet. The caller holds the lock.
+func (p *probe) unseen(place *place) error {
+	if err := p.seen[place.name()].err; err != nil {
+		if job.IsFlaw(err) {
+			return nil
+		}
+		return err
+	}
+	answer := p.judge(place)
+	reason := probes.Reason(answer.Reason)
+	if answer.Verdict != job.Unknown || p.host.Work == probes.Scheduled || p.host.Work == probes.Never && reason == probes.NotRun {
+		return nil
+	}
+	return probes.Because(reason, fmt.Errorf("copy %s: %s", place.conf.Name, answer.Detail))
 }
 
 // place adds what is known of one copy.

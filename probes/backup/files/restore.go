@@ -63,7 +63,7 @@ func (l *location) restore(ctx context.Context, task job.Task) job.Outcome {
 	}
 	out.Duration, out.RestoredBytes = w.Duration, w.Bytes
 	out.Size, out.Files = job.Of(w.Bytes), job.Of(w.Count)
-	out.Note("%d files with %d bytes were restored", w.Count, w.Bytes)
+	out.Note("%s", w.Told())
 	if w.Skipped > 0 {
 		out.Note("%d devices and the like were left out", w.Skipped)
 	}

@@ -84,7 +84,7 @@ func (e Export) Restore(ctx context.Context, files Files, task job.Task, out *jo
 	}
 	out.Duration, out.RestoredBytes, out.Bytes = w.Duration, w.Bytes, w.Bytes
 	out.Size, out.Files = job.Of(e.Want.Bytes), job.Of(e.Want.Files)
-	out.Note("%d files with %d bytes were restored", w.Count, w.Bytes)
+	out.Note("%s", w.Told())
 	if task.Restore.Source != "" {
 		out.Note("%d files were compared with the source", w.Compared)
 	}

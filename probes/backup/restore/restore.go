@@ -83,6 +83,14 @@ func New(files Files, task job.Restore, at time.Time, need job.Count) (*Writer, 
 	return &Writer{root: root, files: files, task: task, at: at, limit: limit, required: make([]bool, len(task.Assert.Required))}, nil
 }
 
+// Told says for people what was restored.
+func (w *Writer) Told() string {
+	if w.Count == 1 {
+		return fmt.Sprintf("1 file with %d bytes was restored", w.Bytes)
+	}
+	return fmt.Sprintf("%d files with %d bytes were restored", w.Count, w.Bytes)
+}
+
 // Close gives up the directory, which stays as it is.
 func (w *Writer) Close() error { return w.root.Close() }
 

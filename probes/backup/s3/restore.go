@@ -204,7 +204,7 @@ func (l *location) tree(ctx context.Context, task job.Task, objects []bucket.Obj
 		}
 	}
 	out.Duration, out.RestoredBytes = w.Duration, w.Bytes
-	out.Note("%d files with %d bytes were restored", w.Count, w.Bytes)
+	out.Note("%s", w.Told())
 	if task.Restore.Source != "" {
 		out.Note("%d files were compared with the source", w.Compared)
 	}
