@@ -29,27 +29,35 @@ func Card(files *rootfs.FS, link string) (card string) {
 // depth bounds how many devices stand on each other.
 const depth = 8
 
-// Disk returns the whole disk that a link to a block device leads to. What is
-// made of one device alone, such as an encrypted one, lies on the disk of that.
+// Disk returns the whole disk that a link to a block device leads to; empty if
+// there is no such link. What is made of one device alone, such as an encrypted
+// one, lies on the disk of that.
 func Disk(files *rootfs.FS, link string) string {
-	target, err := files.Readlink(link)
-	if err != nil {
-		return ""
-	}
-	disk := path.Base(target)
-	if above := path.Base(path.Dir(target)); above != "block" && above != ".." {
-		disk = above // .../block/sda/sda1, or ../../../loop0/loop0p1 among devices of the same kind
-	}
+	disk := whole(files, link)
 	for range depth {
-		below, err := Names(files, path.Join("/sys/block", disk, "slaves"))
-		if err != nil || len(below) != 1 {
+		slaves := path.Join("/sys/block", disk, "slaves")
+		below, err := Names(files, slaves)
+		if disk == "" || err != nil || len(below) != 1 {
 			break
 		}
-		next := Disk(files, path.Join("/sys/block", disk, "slaves", below[0]))
-		if next == "" || next == disk {
+		next := whole(files, path.Join(slaves, below[0]))
+		if next == "" {
 			break
 		}
 		disk = next
 	}
 	return disk
+}
+
+// whole returns the device that a link leads to, or the one that it is a partition
+// of.
+func whole(files *rootfs.FS, link string) string {
+	target, err := files.Readlink(link)
+	if err != nil {
+		return ""
+	}
+	if above := path.Base(path.Dir(target)); above != "block" && above != ".." {
+		return above // .../block/sda/sda1, or ../../../loop0/loop0p1 among devices of the same kind
+	}
+	return path.Base(target)
 }
