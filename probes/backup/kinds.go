@@ -12,11 +12,13 @@ import (
 	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/backup/kopia"
+	"hygiene_exporter/probes/backup/pbs"
 	"hygiene_exporter/probes/backup/pgbackrest"
 	"hygiene_exporter/probes/backup/restic"
 	"hygiene_exporter/probes/backup/s3"
 	"hygiene_exporter/probes/backup/snapshot"
 	"hygiene_exporter/probes/backup/tree"
+	"hygiene_exporter/probes/backup/velero"
 )
 
 // kinds lists the ways of making backups that are known. A new one is a package
@@ -36,6 +38,8 @@ func kinds() []job.Kind {
 		kopia.Kind(),
 		duplicity.Kind(),
 		bareos.Kind(),
+		pbs.Kind(),
+		velero.Kind(),
 		command.Kind(),
 	}
 }

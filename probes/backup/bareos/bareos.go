@@ -83,7 +83,7 @@ func (c *console) ask(ctx context.Context, commands ...string) ([]byte, error) {
 	case printed.over:
 		return nil, probes.Because(probes.TooLarge, fmt.Errorf("bconsole printed more than %d bytes", maxOutput))
 	}
-	return printed.Bytes(), refused(out.ExitCode, string(printed.Bytes())+"\n"+string(out.Stderr))
+	return printed.Bytes(), refused(out.ExitCode, printed.String()+"\n"+string(out.Stderr))
 }
 
 // maxOutput bounds what a director may list.

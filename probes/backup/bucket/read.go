@@ -197,3 +197,21 @@ func kms(header http.Header) bool {
 	mode := header.Get("X-Amz-Server-Side-Encryption")
 	return len(mode) > 6 && mode[:7] == "aws:kms" || header.Get("X-Amz-Server-Side-Encryption-Customer-Algorithm") != ""
 }
+
+// ReadFile returns all of a small object.
+func (b *Bucket) ReadFile(ctx context.Context, key string, limit int64) ([]byte, error) {
+	client, err := b.connect()
+	if err != nil {
+		return nil, err
+	}
+	body, _, _, err := client.GetObject(ctx, b.Name, key, minio.GetObjectOptions{})
+	if err != nil {
+		return nil, b.explain(err)
+	}
+	defer body.Close()
+	data, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = probes.Because(probes.TooLarge, fmt.Errorf("%.80q is larger than %d bytes", key, limit))
+	}
+	return data, err
+}

@@ -25,25 +25,27 @@ type Options struct {
 	Manifest string `yaml:"manifest"`
 	// For files and s3: how long a file, or a backup of several objects, must have been left alone before it is taken for a finished backup. Empty means 5m.
 	Settle probes.Duration `yaml:"settle"`
-	// For tree: the directory of the trees. For zfs and btrfs: the data set or the subvolume. For bareos: the name of the job. For command: what the program is told to report on; empty means default.
+	// For tree: the directory of the trees. For zfs and btrfs: the data set or the subvolume. For bareos: the name of the job. For pbs: the namespace, such as site/office; empty means the root. For velero: a directory in place of a bucket. For command: what the program is told to report on; empty means default.
 	Dataset string `yaml:"dataset"`
-	// For tree, zfs and btrfs: pattern of the names that count. For restic: pattern that the host, a tag or a path of a snapshot matches. For kopia: pattern that user@host:path, the host, the path or a tag of a snapshot matches. For borg and borgmatic: pattern of the names of archives. For s3: pattern of the keys below the prefix. Empty means all.
+	// For tree, zfs and btrfs: pattern of the names that count. For restic: pattern that the host, a tag or a path of a snapshot matches. For kopia: pattern that user@host:path, the host, the path or a tag of a snapshot matches. For borg and borgmatic: pattern of the names of archives. For s3: pattern of the keys below the prefix. Empty means all. For borg: pattern of the names of archives. For pbs: pattern of the groups, such as vm/100. For velero: pattern of the names of schedules or backups. Empty means all.
 	Snapshots string `yaml:"snapshots"`
 	// For command: absolute path of the program that reports the backup, in the form that docs/backups.md describes.
 	Command string `yaml:"command"`
-	// For s3 and velero: the server of buckets, such as https://minio.example.org:9000. Empty means Amazon's.
+	// For s3 and velero: the server of buckets, such as https://minio.example.org:9000; empty means Amazon's. For pbs: the server, such as https://pbs.example.org:8007; empty means a datastore on this host.
 	Endpoint string `yaml:"endpoint"`
 	// For s3 and velero: the region of the bucket. Empty means that the server is asked.
 	Region string `yaml:"region"`
 	// For s3 and velero: whether the bucket stands in the path of addresses or in the name of the host: path or host. Empty means host for Amazon and path for all others.
 	Addressing string `yaml:"addressing"`
-	// For s3 and velero: file with the certificates of the authorities that the server is trusted by. Empty means those of the system.
+	// For s3, velero and pbs: file with the certificates of the authorities that the server is trusted by. Empty means those of the system.
 	CAFile string `yaml:"ca_file"`
 	// For s3 and velero: file with the credentials, in the form of ~/.aws/credentials. For pgbackrest: absolute path of its configuration; empty means where it looks itself. For kopia: the configuration of the connection, such as /root/.config/kopia/repository.config. For rsnapshot: its configuration, such as /etc/rsnapshot.conf. For bareos: the configuration of the console, such as /etc/bareos/bconsole.conf. For borgmatic: its configuration, such as /etc/borgmatic/config.yaml.
 	ConfigFile string `yaml:"config_file"`
+	// For pbs: SHA-256 fingerprint of the certificate of the server, in place of an authority.
+	Fingerprint string `yaml:"fingerprint"`
 	// For s3 and velero: the profile in config_file. Empty means default.
 	Profile string `yaml:"profile"`
-	// For borg: the absolute path of the repository, or a place such as ssh://user@host/path. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. For duplicity: an absolute path, or a URL such as sftp://user@host/path. What the environment must hold for it, a wrapper under commands sets. For s3 and velero: s3://bucket/prefix. For pgbackrest: the number of the repository, such as 2 for repo2; empty means 1. For borgmatic: the label or path in config_file, where that names several.
+	// For borg: the absolute path of the repository, or a place such as ssh://user@host/path. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. For duplicity: an absolute path, or a URL such as sftp://user@host/path. What the environment must hold for it, a wrapper under commands sets. For s3 and velero: s3://bucket/prefix. For pgbackrest: the number of the repository, such as 2 for repo2; empty means 1. For borgmatic: the label or path in config_file, where that names several. For pbs: the absolute path of the datastore, or its name on the endpoint.
 	Repository string `yaml:"repository"`
 	// For pgbackrest: the name of the stanza.
 	Stanza string `yaml:"stanza"`

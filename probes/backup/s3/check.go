@@ -137,10 +137,10 @@ func (l *location) group(ctx context.Context, g *group, id string, out *job.Outc
 // stored.
 func (l *location) object(ctx context.Context, o bucket.Object, out *job.Outcome) (int64, error) {
 	if o.Size == 0 {
-		if l.single() {
+		if name := path.Base(o.Key); l.single() || stream.Named(name) != nil || path.Ext(name) == ".tar" {
 			return 0, job.Flawed(job.Empty, "%.80q is empty", o.Key)
 		}
-		return 0, nil // there are such files
+		return 0, nil // a tree has such files
 	}
 	r, err := l.bucket.Open(ctx, o)
 	if err != nil {

@@ -587,7 +587,9 @@ func TestLiveRestore(t *testing.T) {
 			if c.depth == "" {
 				c.depth = job.Restored
 			}
-			c.restore.Scratch = filepath.Join(t.TempDir(), "scratch")
+			base := t.TempDir()
+			p.must(os.Chmod(filepath.Dir(base), 0o755)) // engines run as somebody else
+			c.restore.Scratch = filepath.Join(base, "scratch")
 			p.must(os.Mkdir(c.restore.Scratch, 0o700))
 			if c.source != "" {
 				c.restore.Source = filepath.Join(p.dir, c.source)
