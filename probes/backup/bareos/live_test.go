@@ -71,7 +71,8 @@ func site(t *testing.T) (dir string, shell backuptest.Shell) {
 	t.Helper()
 	dir = t.TempDir()
 	shell.Library = `console() { timeout 100 bconsole -c etc/bconsole.conf; }
-run() { printf 'run job=%s %s yes\nwait\n' "$1" "${2:-}" | console > last.txt || { cat last.txt; exit 1; }; }
+run() { { for job; do echo "run job=$job yes"; done; echo wait; } | console > last.txt || { cat last.txt; exit 1; }; }
+volume() { sqlite3 work/bacula.db "SELECT VolumeName FROM Media JOIN JobMedia USING (MediaId) JOIN Job USING (JobId) WHERE Job.Name = '$1' ORDER BY JobId DESC LIMIT 1"; }
 `
 	for _, name := range []string{"DIR", "SD", "FD"} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -126,21 +127,21 @@ func TestLiveBacula(t *testing.T) {
 		points       int
 	}{
 		{name: "nothing has run", want: "nothing"},
-		{name: "a full run", script: "run nightly level=Full", want: "good", points: 1},
+		{name: "a full run", script: "run 'nightly level=Full' partial empty failing harmed purged", want: "good", points: 1},
 		{name: "nobody has read it", depth: job.Read, want: "unknown not_run", points: 1},
-		{name: "a verify job that reads volumes for the catalogue", script: "run verify", want: "good", points: 1},
+		{name: "a verify job that reads volumes for the catalogue", script: "run verify verify-harmed", want: "good", points: 1},
 		{name: "which has not compared the content", depth: job.Read, want: "unknown not_run", points: 1},
 		{name: "a verify job that reads the content", script: "run verify-data", depth: job.Read, want: "good", points: 1},
-		{name: "an incremental run in which nothing had changed", script: "run nightly level=Incremental", want: "good", points: 2},
-		{name: "one with a change", script: "echo new > src/c; run nightly level=Incremental", want: "good", points: 3},
-		{name: "a run that could not read a file", script: "run partial", options: job.Options{Dataset: "partial"}, want: "good", points: 1},
-		{name: "a run that found nothing", script: "run empty", options: job.Options{Dataset: "empty"}, want: "bad empty", points: 1},
-		{name: "a run whose client is gone", script: "run failing", options: job.Options{Dataset: "failing"}, want: "bad reported"},
-		{name: "a good one before a changed byte on its volume", script: "run harmed; run verify-harmed", options: job.Options{Dataset: "harmed"}, depth: job.Read, want: "good", points: 1},
-		{name: "a changed byte that nobody has read yet", script: `v=$(ls -t store | head -1); flip store/$v`, options: job.Options{Dataset: "harmed"}, want: "good", points: 1},
+		{name: "an incremental run in which nothing had changed", script: "run 'nightly level=Incremental'", want: "good", points: 2},
+		{name: "one with a change", script: "echo new > src/c; run 'nightly level=Incremental'", want: "good", points: 3},
+		{name: "a run that could not read a file", options: job.Options{Dataset: "partial"}, want: "good", points: 1},
+		{name: "a run that found nothing", options: job.Options{Dataset: "empty"}, want: "bad empty", points: 1},
+		{name: "a run whose client is gone", options: job.Options{Dataset: "failing"}, want: "bad reported"},
+		{name: "a good one before a changed byte on its volume", options: job.Options{Dataset: "harmed"}, depth: job.Read, want: "good", points: 1},
+		{name: "a changed byte that nobody has read yet", script: `flip store/$(volume harmed)`, options: job.Options{Dataset: "harmed"}, want: "good", points: 1},
 		{name: "a changed byte that a verify job found", script: "run verify-harmed", options: job.Options{Dataset: "harmed"}, want: "bad damaged", points: 1},
 		{name: "the run after it", script: "run harmed; run verify-harmed", options: job.Options{Dataset: "harmed"}, depth: job.Read, want: "good", points: 2},
-		{name: "a volume that was given up", script: `run purged; v=$(ls -t store | head -1); printf 'update volume=%s volstatus=Error\n' $v | console > last.txt`, options: job.Options{Dataset: "purged"}, want: "bad incomplete", points: 1},
+		{name: "a volume that was given up", script: `printf 'update volume=%s volstatus=Error\n' $(volume purged) | console > last.txt`, options: job.Options{Dataset: "purged"}, want: "bad incomplete", points: 1},
 		{name: "the full run was deleted from the catalogue", script: `printf 'delete jobid=1 yes\n' | console > last.txt`, want: "bad incomplete", points: 2},
 		{name: "a job of another name", options: job.Options{Dataset: "unknown"}, want: "nothing"},
 		{name: "a wrong password", options: job.Options{ConfigFile: "wrong.conf"}, want: "unknown auth"},

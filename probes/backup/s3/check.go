@@ -21,7 +21,7 @@ func (l *location) Check(ctx context.Context, task job.Task) job.Outcome {
 	case job.Structure:
 		out.Err = l.structure(ctx, task, &out)
 	case job.Read:
-		out.Err = out.ReadUnits(ctx, task, func(u job.Unit) (int64, error) { return l.read(ctx, u, &out) })
+		out.Err = l.read(ctx, task, &out)
 	case job.Restored, job.Loaded, job.Asserted:
 		out.Err = l.restore(ctx, task, &out)
 	default:
@@ -52,7 +52,7 @@ func (l *location) structure(ctx context.Context, task job.Task, out *job.Outcom
 		}
 	}
 	task.Units = fresh
-	err := out.ReadUnits(ctx, task, func(u job.Unit) (int64, error) { return l.read(ctx, u, out) })
+	err := l.read(ctx, task, out)
 	switch {
 	case err != nil:
 		return err
@@ -87,50 +87,88 @@ func (l *location) learn(u job.Unit, good bool) {
 	l.good[u.ID+"\x00"+u.Stamp] = good
 }
 
-// read reads the objects of a unit.
-func (l *location) read(ctx context.Context, u job.Unit, out *job.Outcome) (int64, error) {
+// read reads the units of a task: objects one by one, and then those that are
+// remembered by the day, in one pass over the bucket.
+func (l *location) read(ctx context.Context, task job.Task, out *job.Outcome) error {
 	s := l.seen()
 	if s == nil {
-		return 0, probes.Because(probes.NotRun, errors.New("the bucket was not listed yet"))
+		return probes.Because(probes.NotRun, errors.New("the bucket was not listed yet"))
 	}
-	var (
-		n   int64
-		err error
-	)
-	if o, loose := s.byKey[u.ID]; loose {
-		n, err = l.object(ctx, o, out)
-	} else if g := s.groups[u.ID]; g != nil {
-		n, err = l.group(ctx, g, u.ID, out)
-	} else {
-		err = probes.Because(probes.NotFound, fmt.Errorf("%.80q is gone since the bucket was listed", u.ID))
+	var days []job.Unit
+	left := task
+	left.Units = nil
+	for _, u := range task.Units {
+		if s.groups[u.ID] != nil {
+			days = append(days, u)
+		} else {
+			left.Units = append(left.Units, u)
+		}
 	}
-	l.learn(u, err == nil)
-	return n, err
+	err := out.ReadUnits(ctx, left, func(u job.Unit) (int64, error) {
+		o, there := s.byKey[u.ID]
+		if !there {
+			return 0, probes.Because(probes.NotFound, fmt.Errorf("%.80q is gone since the bucket was listed", u.ID))
+		}
+		n, err := l.object(ctx, o, out)
+		l.learn(u, err == nil)
+		return n, err
+	})
+	if ctx.Err() != nil || hopeless(err) {
+		return err
+	}
+	return job.Worse(err, l.days(ctx, task, days, out))
 }
 
-// group lists the bucket once more, and reads what belongs to a unit. One that is
-// bad does not hide the others.
-func (l *location) group(ctx context.Context, g *group, id string, out *job.Outcome) (int64, error) {
-	var (
-		read  int64
-		worst error
-	)
+// hopeless reports whether the rest would not fare better.
+func hopeless(err error) bool {
+	reason := probes.ReasonOf(err)
+	return err != nil && !job.IsFlaw(err) && (reason == probes.Network || reason == probes.Auth)
+}
+
+// days lists the bucket once more, and reads what belongs to as many units as the
+// bytes of the task are enough for. An object that is bad does not hide others.
+func (l *location) days(ctx context.Context, task job.Task, units []job.Unit, out *job.Outcome) error {
+	wanted, found := map[string]job.Unit{}, map[string]error{}
+	planned := out.Bytes
+	for _, u := range units {
+		if task.Bytes > 0 && planned >= task.Bytes {
+			break
+		}
+		planned += u.Bytes
+		wanted[u.ID] = u
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
 	err := l.bucket.List(ctx, "", false, func(o bucket.Object) error {
-		if o.Deleted || !l.counts(o) || dayOf(o.Modified) != g.day || g.set != "" && l.setOf(o.Key) != g.set {
+		if !l.counts(o) {
 			return nil
 		}
-		if cut := fmt.Sprintf("/%x", fraction(o.Key)); id != g.name() && id != g.name()+cut {
+		g := l.groupOf(dayOf(o.Modified), o)
+		u, there := wanted[g.name()]
+		if !there {
+			u, there = wanted[g.part(fraction(o.Key))]
+		}
+		if !there {
 			return nil
 		}
 		n, err := l.object(ctx, o, out)
-		read += n
-		worst = job.Worse(worst, err)
-		if reason := probes.ReasonOf(err); ctx.Err() != nil || err != nil && (reason == probes.Network || reason == probes.Auth) {
-			return cmp.Or(err, ctx.Err())
+		out.Bytes += n
+		found[u.ID] = job.Worse(found[u.ID], err)
+		if ctx.Err() != nil || hopeless(err) {
+			return cmp.Or(ctx.Err(), err)
 		}
 		return nil
 	})
-	return read, job.Worse(worst, err)
+	var worst error
+	for id, u := range wanted {
+		if err == nil || job.IsFlaw(found[id]) { // what was not listed to the end was not read to the end
+			out.Units[id] = found[id]
+			l.learn(u, found[id] == nil)
+		}
+		worst = job.Worse(worst, found[id])
+	}
+	return job.Worse(worst, err)
 }
 
 // object reads one object, and judges what it holds and whether it is what was

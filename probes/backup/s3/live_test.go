@@ -660,4 +660,15 @@ func TestLiveManyObjects(t *testing.T) {
 		t.Errorf("%v: %d of %d bytes in %d of %d units", out.Err, out.Bytes, sight.Points[0].Size.N, len(out.Units), len(sight.Units))
 	}
 	t.Logf("%d objects in %d units", n, len(sight.Units))
+	p.harm("d0/0", "flip OBJECT")
+	out = c.Check(t.Context(), job.Task{Depth: job.Read, Units: sight.Units})
+	bad := 0
+	for _, err := range out.Units {
+		if job.IsFlaw(err) {
+			bad++
+		}
+	}
+	if got := backuptest.Answer(out.Err); got != "bad damaged" || bad != 1 || len(out.Units) != len(sight.Units) {
+		t.Errorf("a changed byte: %q in %d of %d units: %v", got, bad, len(out.Units), out.Err)
+	}
 }

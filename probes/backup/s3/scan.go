@@ -171,10 +171,7 @@ func (s *scan) add(o bucket.Object) error {
 }
 
 func (s *scan) fold(day string, o bucket.Object) {
-	g := &group{day: day}
-	if !s.location.single() {
-		g.set = s.location.setOf(o.Key)
-	}
+	g := s.location.groupOf(day, o)
 	id := g.name()
 	if s.groups[id] == nil {
 		s.groups[id] = g
@@ -187,6 +184,15 @@ func (s *scan) fold(day string, o bucket.Object) {
 	}
 }
 
+// groupOf returns the group that an object of a day belongs to.
+func (l *location) groupOf(day string, o bucket.Object) *group {
+	g := &group{day: day}
+	if !l.single() {
+		g.set = l.setOf(o.Key)
+	}
+	return g
+}
+
 func fraction(key string) int {
 	digest := fnv.New32a()
 	_, _ = digest.Write([]byte(key))
@@ -194,6 +200,9 @@ func fraction(key string) int {
 }
 
 func (g *group) name() string { return strings.TrimPrefix(g.set+" of "+g.day, " of ") }
+
+// part returns the name of a fraction of a group.
+func (g *group) part(i int) string { return fmt.Sprintf("%s/%x", g.name(), i) }
 
 // The largest group that is read as one.
 const (
@@ -217,7 +226,7 @@ func (g *group) units() []job.Unit {
 	var list []job.Unit
 	for i, p := range g.parts {
 		if p.count > 0 {
-			list = append(list, p.unit(fmt.Sprintf("%s/%x", g.name(), i)))
+			list = append(list, p.unit(g.part(i)))
 		}
 	}
 	return list
@@ -249,7 +258,7 @@ func (s *scan) finish(now time.Time) *summary {
 	for _, list := range s.loose {
 		sum.loose = append(sum.loose, list...)
 	}
-	slices.SortFunc(sum.loose, func(a, b bucket.Object) int { return cmp.Or(b.Modified.Compare(a.Modified), cmp.Compare(a.Key, b.Key)) })
+	slices.SortFunc(sum.loose, func(a, b bucket.Object) int { return cmp.Or(b.Modified.Compare(a.Modified), cmp.Compare(b.Key, a.Key)) })
 	for _, o := range sum.loose {
 		sum.byKey[o.Key] = o
 		sum.units = append(sum.units, job.Unit{ID: o.Key, Bytes: o.Size, Stamp: o.Stamp()})

@@ -5,6 +5,7 @@
 package s3test
 
 import (
+	"context"
 	"net"
 	"os"
 	"os/exec"
@@ -78,7 +79,7 @@ func start(t *testing.T, arguments ...string) *Server {
 	}
 	arguments = append(arguments, "--quiet", "--port", s.Address, "--region", Region, "--iam-dir", filepath.Join(dir, "accounts"),
 		"posix", "--versioning-dir", filepath.Join(dir, "versions"), s.Store)
-	command := exec.Command(program(t), arguments...)
+	command := exec.CommandContext(context.WithoutCancel(t.Context()), program(t), arguments...)
 	command.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+AccessKey, "ROOT_SECRET_KEY="+SecretKey)
 	command.Dir = dir
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -110,7 +111,7 @@ func (s *Server) await(t *testing.T) {
 	defer ticker.Stop()
 	deadline := time.After(20 * time.Second)
 	for {
-		connection, err := net.Dial("tcp", s.Address)
+		connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Address)
 		if err == nil {
 			connection.Close()
 			return
@@ -145,7 +146,7 @@ func exists(path string) bool {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
