@@ -105,7 +105,7 @@ type Restore struct {
 	Sample Size `yaml:"sample"`
 	// What must hold of what was restored.
 	Assert job.Assert `yaml:"assert"`
-	// How much memory each process of the engine may have that loads what was restored, such as 4GiB; 0 means 1GiB.
+	// How much memory each process of the engine may have that loads what was restored, such as 4GiB; 0 means 1GiB. It is never more than three quarters of what the service may have (MemoryMax=).
 	Memory Size `yaml:"memory"`
 }
 

@@ -37,9 +37,9 @@ func detectSQL(head []byte) Type {
 // stands within the last few hundred bytes.
 const tailSize = 4096
 
-// scan reads a dump to its end, calls line with the beginning of each of its
+// Scan reads a dump to its end, calls line with the beginning of each of its
 // lines, and returns the end. A line is cut at what the buffer holds.
-func scan(r *bufio.Reader, line func([]byte)) ([]byte, error) {
+func Scan(r *bufio.Reader, line func([]byte)) ([]byte, error) {
 	tail := make([]byte, 0, 2*tailSize)
 	begin := true
 	for {
@@ -87,7 +87,7 @@ func pgDump(r *bufio.Reader, info *Info) error {
 		copying      bool
 		table        []byte
 	)
-	tail, err := scan(r, func(line []byte) {
+	tail, err := Scan(r, func(line []byte) {
 		switch {
 		case copying && bytes.HasPrefix(line, []byte(`\.`)):
 			copying = false
@@ -126,7 +126,7 @@ func mysqlDump(r *bufio.Reader, info *Info) error {
 	}
 	commented, saves := mysqlBegin.Match(head), mysqlSaves.Match(head)
 	var inserts, tables int64
-	tail, err := scan(r, func(line []byte) {
+	tail, err := Scan(r, func(line []byte) {
 		switch {
 		case bytes.HasPrefix(line, []byte("INSERT INTO ")):
 			inserts++
@@ -153,7 +153,7 @@ var sqliteEnd = regexp.MustCompile(`(?m)^COMMIT;\s*\z`)
 
 // sqliteDump judges the output of .dump.
 func sqliteDump(r *bufio.Reader, _ *Info) error {
-	tail, err := scan(r, func([]byte) {})
+	tail, err := Scan(r, func([]byte) {})
 	switch {
 	case err != nil:
 		return err

@@ -272,3 +272,52 @@ func FuzzParsers(f *testing.F) {
 		}
 	})
 }
+
+// A server cannot go where only root can.
+func TestReaches(t *testing.T) {
+	t.Parallel()
+	closed := filepath.Join(t.TempDir(), "closed")
+	if err := os.Mkdir(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if want := os.Geteuid() != 0; Reaches(filepath.Join(closed, "scratch")) != want {
+		t.Errorf("reached: %v", !want)
+	}
+	if !Reaches("/var/not/there/yet") {
+		t.Error("what is not there yet below directories that are open to all is not reached")
+	}
+}
+
+// A server never gets so much memory that the limit of the agent is reached.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	const unit = "/system.slice/hygiene_exporter.service"
+	for _, c := range []struct {
+		name   string
+		files  map[string]string
+		wanted int64
+		want   int64
+	}{
+		{name: "nothing is said", want: 1 << 30},
+		{name: "the configuration says", wanted: 4 << 30, want: 4 << 30},
+		{name: "a limit of the unit", files: map[string]string{"/proc/self/cgroup": "0::" + unit + "\n", "/sys/fs/cgroup" + unit + "/memory.max": "536870912\n"}, want: 384 << 20},
+		{name: "a limit of the unit below what the configuration says", wanted: 4 << 30, files: map[string]string{"/proc/self/cgroup": "12:pids:/x\n0::" + unit + "\n", "/sys/fs/cgroup" + unit + "/memory.max": "536870912\n"}, want: 384 << 20},
+		{name: "a limit of the slice", files: map[string]string{"/proc/self/cgroup": "0::" + unit + "\n", "/sys/fs/cgroup" + unit + "/memory.max": "max\n", "/sys/fs/cgroup/system.slice/memory.max": "1073741824\n"}, want: 768 << 20},
+		{name: "no limit", files: map[string]string{"/proc/self/cgroup": "0::" + unit + "\n", "/sys/fs/cgroup" + unit + "/memory.max": "max\n"}, want: 1 << 30},
+		{name: "groups of the first version", files: map[string]string{"/proc/self/cgroup": "9:memory:/x\n"}, want: 1 << 30},
+	} {
+		root := t.TempDir()
+		for name, text := range c.files {
+			if err := os.MkdirAll(filepath.Dir(root+name), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(root+name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		host := probes.Host{Files: rootfs.New(rootfs.Paths{Root: root})}
+		if got := New(host, job.Restore{Memory: c.wanted}, time.Now()).memory(); got != c.want {
+			t.Errorf("%s: %d MiB, want %d", c.name, got>>20, c.want>>20)
+		}
+	}
+}

@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/content"
 	"hygiene_exporter/probes/backup/job"
 )
 
@@ -141,12 +141,8 @@ var mysqlServer = regexp.MustCompile(`^-- Server version\s+([0-9][^ \n]*)`)
 // parseMySQLScript reads the beginnings of the lines of a dump.
 func parseMySQLScript(r io.Reader) (mysqlScript, error) {
 	var s mysqlScript
-	in := bufio.NewReaderSize(r, 64<<10)
-	begin := true
-	for {
-		line, err := in.ReadSlice('\n')
+	_, err := content.Scan(bufio.NewReaderSize(r, 64<<10), func(line []byte) {
 		switch {
-		case !begin:
 		case bytes.HasPrefix(line, []byte("-- MySQL dump ")):
 			s.mysql = true
 		case bytes.HasPrefix(line, []byte("USE `")):
@@ -160,30 +156,17 @@ func parseMySQLScript(r io.Reader) (mysqlScript, error) {
 				s.mysql = s.mysql && !bytes.Contains(match[1], []byte("MariaDB"))
 			}
 		}
-		begin = !errors.Is(err, bufio.ErrBufferFull)
-		if err != nil && begin {
-			if errors.Is(err, io.EOF) {
-				return s, nil
-			}
-			return s, err
-		}
-	}
+	})
+	return s, err
 }
 
 // loadMySQLDump loads a dump of MariaDB or MySQL.
 func (s *Session) loadMySQLDump(ctx context.Context, path string) error {
-	file, err := os.Open(path)
+	file, what, err := opened(path, parseMySQLScript)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	what, err := parseMySQLScript(file)
-	if err != nil {
-		return err
-	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
 	m, err := s.mariadb(ctx)
 	if err != nil {
 		return err

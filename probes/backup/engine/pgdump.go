@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/content"
 	"hygiene_exporter/probes/backup/job"
 )
 
@@ -43,15 +44,11 @@ const maxRoles = 1000
 func parseScript(r io.Reader) (script, error) {
 	var (
 		s       script
-		in      = bufio.NewReaderSize(r, 256<<10)
-		begin   = true
 		copying bool
 		roles   = map[string]bool{}
 	)
-	for {
-		line, err := in.ReadSlice('\n')
+	_, err := content.Scan(bufio.NewReaderSize(r, 256<<10), func(line []byte) {
 		switch {
-		case !begin:
 		case copying && bytes.HasPrefix(line, []byte(`\.`)):
 			copying = false
 		case copying:
@@ -62,14 +59,23 @@ func parseScript(r io.Reader) (script, error) {
 		default:
 			s.command(line, roles)
 		}
-		begin = !errors.Is(err, bufio.ErrBufferFull)
-		if err != nil && begin {
-			if errors.Is(err, io.EOF) {
-				return s, nil
-			}
-			return s, err
-		}
+	})
+	return s, err
+}
+
+// opened opens the commands of a dump, and lets parse read what they say of
+// themselves; the file is at its beginning then, and must be closed.
+func opened[T any](path string, parse func(io.Reader) (T, error)) (file *os.File, what T, err error) {
+	if file, err = os.Open(path); err != nil {
+		return nil, what, err
 	}
+	if what, err = parse(file); err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		_ = file.Close()
+	}
+	return file, what, err
 }
 
 func (s *script) command(line []byte, roles map[string]bool) {
@@ -98,18 +104,11 @@ func (s *Session) loadPgDump(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.Open(plain)
+	file, what, err := opened(plain, parseScript)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	what, err := parseScript(file)
-	if err != nil {
-		return err
-	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
 	c, err := s.blank(ctx, what.major)
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,14 +88,10 @@ func confined(entry, help string, objects []*regexp.Regexp, argv ...string) []pr
 	}}
 }
 
-// DefaultMemory is how much memory each process of a server gets where the
-// configuration does not say.
-const DefaultMemory = 1 << 30
-
 // pipe runs a program confined, with its priority lowered. That it is missing is
 // unsupported.
 func (s *Session) pipe(ctx context.Context, in io.Reader, out io.Writer, entry, program string, objects ...string) (probes.Output, error) {
-	all := append([]string{s.dir, strconv.FormatInt(cmp.Or(s.task.Memory, DefaultMemory), 10), program}, objects...)
+	all := append([]string{s.dir, strconv.FormatInt(s.memory(), 10), program}, objects...)
 	entry = "engine-" + entry
 	if s.as.name != "" {
 		entry += "-as"
