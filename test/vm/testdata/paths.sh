@@ -24,6 +24,10 @@ defaults {
 }
 blacklist {
 	devnode "^(loop|dm-|nvme|ram|sr)"
+	device {
+		vendor "LIO-ORG"
+		product ".*"
+	}
 }
 END
 echo 'KERNEL=="sd*[!0-9]", PROGRAM="/lib/udev/scsi_id -g /dev/$name", ENV{ID_SERIAL}="$result", ENV{ID_WWN}="$result"' >/etc/udev/rules.d/50-vm.rules
