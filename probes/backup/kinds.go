@@ -5,6 +5,7 @@ import (
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup/bareos"
+	"hygiene_exporter/probes/backup/barman"
 	"hygiene_exporter/probes/backup/borg"
 	"hygiene_exporter/probes/backup/borgmatic"
 	"hygiene_exporter/probes/backup/command"
@@ -19,6 +20,7 @@ import (
 	"hygiene_exporter/probes/backup/snapshot"
 	"hygiene_exporter/probes/backup/tree"
 	"hygiene_exporter/probes/backup/velero"
+	"hygiene_exporter/probes/backup/walg"
 )
 
 // kinds lists the ways of making backups that are known. A new one is a package
@@ -40,6 +42,8 @@ func kinds() []job.Kind {
 		bareos.Kind(),
 		pbs.Kind(),
 		velero.Kind(),
+		barman.Kind(),
+		walg.Kind(),
 		command.Kind(),
 	}
 }

@@ -75,7 +75,7 @@ func (s *Session) newest(ctx context.Context) (binary, error) {
 // crash, which costs nothing here. Nothing is sent, archived or run. What a
 // recovery needs of a restored one is large enough.
 const settings = `listen_addresses = ''
-unix_socket_directories = '%s'
+unix_socket_directories = '"%s"'
 unix_socket_permissions = 0700
 fsync = off
 full_page_writes = off

@@ -39,14 +39,16 @@ type Options struct {
 	Addressing string `yaml:"addressing"`
 	// For s3, velero and pbs: file with the certificates of the authorities that the server is trusted by. Empty means those of the system.
 	CAFile string `yaml:"ca_file"`
-	// For s3 and velero: file with the credentials, in the form of ~/.aws/credentials. For pgbackrest: absolute path of its configuration; empty means where it looks itself. For kopia: the configuration of the connection, such as /root/.config/kopia/repository.config. For rsnapshot: its configuration, such as /etc/rsnapshot.conf. For bareos: the configuration of the console, such as /etc/bareos/bconsole.conf. For borgmatic: its configuration, such as /etc/borgmatic/config.yaml.
+	// For s3 and velero: file with the credentials, in the form of ~/.aws/credentials. For pgbackrest and barman: absolute path of its configuration; empty means where it looks itself. For kopia: the configuration of the connection, such as /root/.config/kopia/repository.config. For rsnapshot: its configuration, such as /etc/rsnapshot.conf. For bareos: the configuration of the console, such as /etc/bareos/bconsole.conf. For borgmatic: its configuration, such as /etc/borgmatic/config.yaml.
 	ConfigFile string `yaml:"config_file"`
 	// For pbs: SHA-256 fingerprint of the certificate of the server, in place of an authority.
 	Fingerprint string `yaml:"fingerprint"`
 	// For s3 and velero: the profile in config_file. Empty means default.
 	Profile string `yaml:"profile"`
-	// For borg: the absolute path of the repository, or a place such as ssh://user@host/path. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. For duplicity: an absolute path, or a URL such as sftp://user@host/path. What the environment must hold for it, a wrapper under commands sets. For s3 and velero: s3://bucket/prefix. For pgbackrest: the number of the repository, such as 2 for repo2; empty means 1. For borgmatic: the label or path in config_file, where that names several. For pbs: the absolute path of the datastore, or its name on the endpoint.
+	// For borg: the absolute path of the repository, or a place such as ssh://user@host/path. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. For duplicity: an absolute path, or a URL such as sftp://user@host/path. What the environment must hold for it, a wrapper under commands sets. For s3 and velero: s3://bucket/prefix. For pgbackrest: the number of the repository, such as 2 for repo2; empty means 1. For walg: the absolute path of the storage, as in WALG_FILE_PREFIX. For borgmatic: the label or path in config_file, where that names several. For pbs: the absolute path of the datastore, or its name on the endpoint.
 	Repository string `yaml:"repository"`
+	// For barman: the name of the server.
+	Server string `yaml:"server"`
 	// For pgbackrest: the name of the stanza.
 	Stanza string `yaml:"stanza"`
 	// For duplicity: the directory in which duplicity keeps plain manifests for itself, such as /root/.cache/duplicity/NAME. With it, sets that are encrypted for a key are read without the key.

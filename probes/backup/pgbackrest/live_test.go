@@ -106,7 +106,10 @@ const old = "find repo/archive -type f -exec touch -d '1 hour ago' {} +\n"
 func TestLive(t *testing.T) {
 	t.Parallel()
 	b := bench(t, "")
-	b.Run(t, repositories())
+	lean := b
+	lean.Original = filepath.Join(t.TempDir(), "lean")
+	shell.Run(t, b.Original, "cp -a . "+lean.Original+"; rm -rf "+lean.Original+"/pg")
+	lean.Run(t, repositories())
 	b.Run(t, sample(more(), 2))
 	b.Run(t, sample(restores(), 8))
 	t.Run("neighbours", func(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/cluster"
 	"hygiene_exporter/probes/backup/device"
 	"hygiene_exporter/probes/backup/engine"
 	"hygiene_exporter/probes/backup/job"
@@ -215,24 +216,11 @@ func (r *repository) tool(ctx context.Context) job.Tool {
 // running says whether a backup or an expiry holds its lock, which the kernel
 // tells without taking it.
 func (r *repository) running() (string, error) {
-	entries, err := r.host.Files.ReadDir(r.set.locks)
-	if err != nil {
-		return "", nil //nolint:nilerr // no lock was ever taken, or it is not for us to see
-	}
-	held, err := r.host.Files.ReadFile("/proc/locks", 1<<20)
-	if err != nil {
+	held, err := cluster.Held(r.host, r.set.locks, r.options.Stanza+"-backup*.lock")
+	if held == "" || err != nil {
 		return "", err
 	}
-	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), r.options.Stanza+"-backup") || !strings.HasSuffix(entry.Name(), ".lock") {
-			continue
-		}
-		info, err := entry.Info()
-		if err == nil && locked(held, info) {
-			return "a backup or an expiry of the stanza " + r.options.Stanza + " is running", nil
-		}
-	}
-	return "", nil
+	return "a backup or an expiry of the stanza " + r.options.Stanza + " is running", nil
 }
 
 // Check does a task.
