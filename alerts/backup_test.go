@@ -10,6 +10,7 @@ func backupCases() map[string]struct{ fires, silent string } {
 				hygiene_backup_rpo_seconds{object="db", owner="dba"} 3600`,
 			silent: `
 				hygiene_backup_rpo_deadline_timestamp_seconds{object="db", copy="local", owner="dba"} now+1s
+				hygiene_backup_log_deadline_timestamp_seconds{object="db", copy="local", owner="dba"} now+1s
 				hygiene_backup_rpo_deadline_timestamp_seconds{object="db", copy="remote", owner="dba"} now-3d
 				hygiene_backup_rpo_seconds{object="db", owner="dba"} 3600`,
 		},

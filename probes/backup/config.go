@@ -43,6 +43,8 @@ type Job struct {
 	job.Options `yaml:",inline"`
 	// Recovery point objective: how old the data of the newest backup may be.
 	RPO probes.Duration `yaml:"rpo"`
+	// For pgbackrest, barman and walg: how old the archived log may be that a restore of the newest backup can reach; 0 means that it is not asked. A database that changes nothing archives nothing either, unless its archive_timeout is shorter than this.
+	LogRPO probes.Duration `yaml:"log_rpo"`
 	// How often at least a backup is checked, and how deeply.
 	Verify Verify `yaml:"verify"`
 	// How a test restore is done, and what must come of it.
@@ -194,6 +196,9 @@ func (j Job) validate() error {
 	}
 	if j.RPO <= 0 {
 		at("rpo", "must be above 0, not %s", j.RPO)
+	}
+	if kind, known := kindOf(j.Kind); j.LogRPO < 0 || j.LogRPO > 0 && known && !kind.Log {
+		at("log_rpo", "must not be below 0, and is for kinds that see a log: not %s of %.40q", j.LogRPO, j.Kind)
 	}
 	if j.Verify.UnknownAfter <= 0 {
 		at("verify.unknown_after", "must be above 0, not %s", j.Verify.UnknownAfter)

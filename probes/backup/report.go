@@ -66,6 +66,14 @@ func (p *probe) place(r *probes.Result, place *place, now time.Time) {
 	at, deadline := p.freshness(place)
 	r.AddTime(newest, at, base...)
 	r.AddTime(rpoDeadline, deadline, base...)
+	r.AddTime(logArchived, s.Log, base...)
+	if limit := time.Duration(place.job.LogRPO); limit > 0 {
+		last := s.Log
+		if last.IsZero() {
+			last = rec.Since
+		}
+		r.AddTime(logDeadline, last.Add(limit), base...)
+	}
 	p.depths(r, place, rec)
 	p.verdict(r, place, rec, now)
 	for _, tool := range rec.Tools {

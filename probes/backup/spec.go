@@ -28,6 +28,16 @@ var (
 		Help:   "When the newest backup is older than the objective; without one, counted from when the job was first seen.",
 		Labels: []string{probes.LabelObject, "copy", probes.LabelOwner},
 	}
+	logArchived = &probes.Metric{
+		Name:   "hygiene_backup_log_timestamp_seconds",
+		Help:   "When the newest part of the log was archived that a restore of the newest backup can reach.",
+		Labels: []string{probes.LabelObject, "copy", probes.LabelOwner},
+	}
+	logDeadline = &probes.Metric{
+		Name:   "hygiene_backup_log_deadline_timestamp_seconds",
+		Help:   "When that is older than log_rpo allows; without any, counted from when the job was first seen.",
+		Labels: []string{probes.LabelObject, "copy", probes.LabelOwner},
+	}
 	verified = &probes.Metric{
 		Name:   "hygiene_backup_verified_timestamp_seconds",
 		Help:   "When a backup of the copy was last found good, by the depth of the check.",
@@ -159,7 +169,7 @@ func Spec() probes.Spec {
 		Name:    "backup",
 		Summary: "Backups: how old they are, how deeply they were checked, and whether they could be restored.",
 		Metrics: []*probes.Metric{
-			newest, rpo, rpoDeadline, verified, verifyDeadline, verdict, verdictReason, unknownDeadline, judgeInfo,
+			newest, rpo, rpoDeadline, logArchived, logDeadline, verified, verifyDeadline, verdict, verdictReason, unknownDeadline, judgeInfo,
 			sizeBytes, filesCount, sizeExpected, filesExpected, coverage, oldestUnverified, cycleDeadline, verifiedBytes,
 			restoreDuration, restoreObjective, copies, copiesRequired, immutableUntil, selftestPassed,
 		},

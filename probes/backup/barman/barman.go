@@ -33,6 +33,7 @@ func Kind() job.Kind {
 		Summary:  "A server of Barman, with the log behind the newest backup; proven with Barman 3.4.",
 		Keys:     []string{"server", "config_file"},
 		Needs:    []string{"server"},
+		Log:      true,
 		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Loaded, job.Asserted},
 		Commands: files.Kind().Commands,
 		Check:    validate,
@@ -148,6 +149,9 @@ func (s *server) Look(ctx context.Context) (job.Sight, error) {
 		sight.Units = append(sight.Units, b.unit())
 	}
 	sight.Units = append(sight.Units, l.Units()...)
+	if len(v.backups) > 0 && v.backups[0].err == nil {
+		sight.Log = l.Reached(v.backups[0].endWAL)
+	}
 	return sight, nil
 }
 

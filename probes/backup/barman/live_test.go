@@ -186,6 +186,9 @@ func neighbours(t *testing.T, b backuptest.Bench) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if sight.Log.IsZero() {
+		t.Error("the log is not seen")
+	}
 	task := job.Task{Depth: job.Read, Point: sight.Points[0], Units: sight.Units}
 	backuptest.Beside(t, c, task, 1, func(ctx context.Context) *exec.Cmd {
 		return shell.Command(ctx, dir, "up; M backup main; M archive-wal main; M backup main; M archive-wal main; M check main; M delete main oldest")

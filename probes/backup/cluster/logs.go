@@ -149,6 +149,13 @@ func (l *Logs) Demand(first, last string, out *job.Outcome) error {
 	return err
 }
 
+// Reached is when the newest segment was archived that a restore of a backup can
+// reach, whose last one is given; zero: none.
+func (l *Logs) Reached(last string) time.Time {
+	reached, _ := l.Archive.After(last, time.Now().Add(-Settle)) // of a gap, Demand tells
+	return reached
+}
+
 // Read reads a unit of the log to its end, and compares each record with its
 // checksum.
 func (l *Logs) Read(ctx context.Context, id string, out *job.Outcome) (read int64, worst error) {

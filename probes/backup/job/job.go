@@ -189,6 +189,9 @@ type Sight struct {
 	Media string
 	// Immutable is until when nobody can change or delete the newest point.
 	Immutable time.Time
+	// Log is when the newest part of a log was archived that a restore of the newest
+	// point can reach; zero: there is none.
+	Log       time.Time
 	Encrypted string   // yes, no or empty when it is not known
 	Tools     []Tool   // who was asked
 	Notes     []string // for people: what is odd and no flaw

@@ -91,6 +91,7 @@ type Kind struct {
 	Keys     []string // of Options that it takes
 	Needs    []string // of Keys that must be set
 	Depths   []Depth  // that it can reach
+	Log      bool     // it sees the log of changes that is archived behind a backup
 	Commands []probes.Command
 	// Check returns what else is wrong with options; nil: nothing can be.
 	Check func(Options) error

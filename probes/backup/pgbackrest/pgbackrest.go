@@ -19,6 +19,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup/cluster"
@@ -35,6 +36,7 @@ func Kind() job.Kind {
 		Summary:  "A stanza of pgBackRest in one of its repositories, with the log behind the newest backup; proven with pgBackRest 2.45.",
 		Keys:     []string{"stanza", "config_file", "repository"},
 		Needs:    []string{"stanza"},
+		Log:      true,
 		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Loaded, job.Asserted},
 		Commands: slices.Concat(commands(), stream.Commands(), engine.Commands()),
 		Check:    validate,
@@ -192,6 +194,12 @@ func (r *repository) Look(ctx context.Context) (job.Sight, error) {
 		sight.Units = append(sight.Units, shares(b)...)
 	}
 	sight.Units = append(sight.Units, logs.units()...)
+	if len(v.catalog.backups) > 0 {
+		b := v.catalog.backups[0]
+		if archive := logs.archives[b.Database]; archive != nil {
+			sight.Log, _ = archive.After(b.Stop, time.Now().Add(-settle)) // of a gap, the structure tells
+		}
+	}
 	return sight, nil
 }
 

@@ -34,6 +34,7 @@ func Kind() job.Kind {
 		Summary:  "A storage of WAL-G for PostgreSQL on a file system, with the log behind the newest backup; by its documented form.",
 		Keys:     []string{"repository"},
 		Needs:    []string{"repository"},
+		Log:      true,
 		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Loaded, job.Asserted},
 		Commands: slices.Concat(stream.Commands(), engine.Commands()),
 		Check: func(o job.Options) error {
@@ -193,6 +194,9 @@ func (s *storage) Look(ctx context.Context) (job.Sight, error) {
 		sight.Units = append(sight.Units, job.Unit{ID: b.name, Bytes: max(b.Compressed, 1), Stamp: b.Finished.UTC().Format(time.RFC3339Nano)})
 	}
 	sight.Units = append(sight.Units, l.Units()...)
+	if len(backups) > 0 && backups[0].err == nil {
+		sight.Log = l.Reached(backups[0].last)
+	}
 	return sight, nil
 }
 
