@@ -24,15 +24,19 @@ import (
 // agent itself runs none.
 type drillRunCommand struct {
 	name, by, note string
-	despite        bool
+	despite        string // why it is run although problems are open
+	session        bool
+	plan           bool
 }
 
 func (c *drillRunCommand) declare(app *kingpin.Application) *kingpin.CmdClause {
-	clause := drillClause(app).Command("run", "Carry out a drill of the kind command, as root: run what the configuration file says, see whether everything works again, and record the evidence. Exit status 0: passed; 2: failed; 3: not begun, or interrupted.")
+	clause := drillClause(app).Command("run", "Carry out a drill of the kind command or failover, as root: run what the configuration file says, or fail over and back, see whether everything works, and record the evidence. Exit status 0: passed; 2: failed; 3: not begun, or interrupted.")
 	clause.Arg("drill", "The drill, by its whole name.").Required().StringVar(&c.name)
 	clause.Flag("by", "Who carries it out.").Default(userName()).StringVar(&c.by)
 	clause.Flag("note", "What for.").StringVar(&c.note)
-	clause.Flag("despite-problems", "Run it although other problems are open on this host.").BoolVar(&c.despite)
+	clause.Flag("plan", "Say what it would do, in order, and what it would be refused for, and do nothing.").BoolVar(&c.plan)
+	clause.Flag("despite-problems", "Run it although other problems are open on this host, for a reason that is recorded.").PlaceHolder("REASON").StringVar(&c.despite)
+	clause.Flag("despite-session", "Fail over an interface although the SSH session of whoever asks runs over it.").BoolVar(&c.session)
 	return clause
 }
 
@@ -48,37 +52,35 @@ func (c *drillRunCommand) run(ctx context.Context, e *environment) error {
 	if err != nil {
 		return err
 	}
+	if c.plan {
+		return c.printPlan(ctx, e, d, client)
+	}
 	note, err := c.clear(ctx, client)
 	if err != nil {
 		return err
 	}
-	record := func(r drill.Record) (drill.Standing, error) {
-		r.By, r.Note = c.by, note
+	c.note = note
+	record := func(r drill.Record) error {
+		c.sign(&r)
 		// The end is recorded even when the person has interrupted the drill.
-		return client.RecordDrill(context.WithoutCancel(ctx), r)
-	}
-	exercise := drill.Exercise{
-		Drill: d,
-		Run: func(ctx context.Context, argv []string) (probes.Output, error) {
-			out, err := host.RunDirect(ctx, argv)
-			fmt.Fprintf(e.stdout, "%s", out.Stdout)
-			fmt.Fprintf(e.stderr, "%s", out.Stderr)
-			return out, err
-		},
-		Begun: func(r drill.Record) error { _, err := record(r); return err },
-		Say:   func(format string, args ...any) { fmt.Fprintf(e.stdout, format+"\n", args...) },
-		Now:   time.Now, Pause: time.Sleep,
+		_, err := client.RecordDrill(context.WithoutCancel(ctx), r)
+		return err
 	}
 	// A drill of the network may cost the person the terminal. It goes on to its
 	// end, and its evidence is recorded, all the same.
 	lost := make(chan os.Signal, 1)
 	signal.Notify(lost, syscall.SIGHUP, syscall.SIGPIPE)
 	defer signal.Stop(lost)
-	r, err := exercise.Do(ctx)
+	var r drill.Record
+	if d.FailsOver() {
+		r, err = c.failOver(ctx, e, d, record)
+	} else {
+		r, err = c.exercise(ctx, e, d, record)
+	}
 	if err != nil {
 		return err
 	}
-	if _, err := record(r); err != nil {
+	if err := record(r); err != nil {
 		err = fmt.Errorf("the drill %s, and that could not be recorded: %w", r.Result, err)
 		return errors.Join(err, printEvidence(e.stdout, []drill.Standing{{Records: []drill.Record{r}}}))
 	}
@@ -94,6 +96,28 @@ func (c *drillRunCommand) run(ctx context.Context, e *environment) error {
 	}
 	return exitStatus(exitUnknown)
 }
+
+// sign says in a record who carries the drill out, and what for.
+func (c *drillRunCommand) sign(r *drill.Record) { r.By, r.Note = c.by, c.note }
+
+// exercise runs the command of a drill.
+func (c *drillRunCommand) exercise(ctx context.Context, e *environment, d drill.Drill, record func(drill.Record) error) (drill.Record, error) {
+	exercise := drill.Exercise{
+		Drill: d, Run: e.runAloud, Begun: record, Say: e.say,
+		Now: time.Now, Pause: time.Sleep,
+	}
+	return exercise.Do(ctx)
+}
+
+// runAloud runs a program and prints what it prints.
+func (e *environment) runAloud(ctx context.Context, argv []string) (probes.Output, error) {
+	out, err := host.RunDirect(ctx, argv)
+	fmt.Fprintf(e.stdout, "%s", out.Stdout)
+	fmt.Fprintf(e.stderr, "%s", out.Stderr)
+	return out, err
+}
+
+func (e *environment) say(format string, args ...any) { fmt.Fprintf(e.stdout, format+"\n", args...) }
 
 // drill returns the drill of the configuration, after making sure that nobody
 // but root could have written what will be run.
@@ -111,12 +135,16 @@ func (c *drillRunCommand) drill(e *environment) (drill.Drill, error) {
 	switch {
 	case !known:
 		return none, fmt.Errorf("no drill of the configuration is called %.80q; name its file with --config.file", c.name)
-	case len(d.Run.Command) == 0:
+	case !d.Runs():
 		return none, fmt.Errorf("%s is of the kind %s, and there is nothing to run; attest it with drill record", d.Name, d.Kind)
+	case d.FailsOver() && !d.Failover.Allowed:
+		return none, fmt.Errorf("refused: the configuration does not allow to fail over %s; set failover.allowed of the drill %s to true", d.Object, d.Name)
 	}
-	paths := []string{e.configFile, d.Run.Command[0]}
-	if len(d.Run.Check) > 0 {
-		paths = append(paths, d.Run.Check[0])
+	paths := []string{e.configFile}
+	for _, argv := range [][]string{d.Run.Command, d.Run.Check} {
+		if len(argv) > 0 {
+			paths = append(paths, argv[0])
+		}
 	}
 	for _, path := range paths {
 		if err := onlyRootWrites(path); err != nil {
@@ -142,11 +170,11 @@ func (c *drillRunCommand) clear(ctx context.Context, client control.Client) (str
 	switch {
 	case len(open) == 0:
 		return c.note, nil
-	case !c.despite:
-		return "", fmt.Errorf("not begun: %d other problems are open (--despite-problems goes on):\n  %s",
-			len(open), strings.Join(open[:min(len(open), 10)], "\n  "))
+	case strings.TrimSpace(c.despite) == "":
+		return "", fmt.Errorf("not begun: another problem is open, or more (--despite-problems=REASON goes on):\n  %s",
+			strings.Join(open[:min(len(open), 10)], "\n  "))
 	}
-	return strings.TrimSpace(fmt.Sprintf("%s (despite %d open problems)", c.note, len(open))), nil
+	return strings.TrimSpace(fmt.Sprintf("%s (despite open problems, %d: %s)", c.note, len(open), c.despite)), nil
 }
 
 // onlyRootWrites makes sure that a file, and every directory on the way to it,

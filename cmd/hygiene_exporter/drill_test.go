@@ -81,10 +81,12 @@ func TestADrillIsRunByRootAlone(t *testing.T) {
 		"{name: good, kind: command, objective: 1h, run: {command: [" + script("good", "echo switched") + "], check: [" + check + "]}}, " +
 		"{name: bad, kind: command, run: {command: [" + script("bad", "exit 4") + "]}}, " +
 		"{name: mess, kind: command, run: {command: [" + script("mess", "touch "+place+"/down") + "], check: [" + check + "], recover_within: 0s}}, " +
+		"{name: forbidden, kind: failover, object: bond/bond0, run: {check: [" + check + "]}}, " +
+		"{name: live, kind: failover, object: bond/bond0, run: {check: [" + check + "]}, failover: {allowed: true}}, " +
 		"{name: person, kind: attested}]}}")
 	flags := []string{"--path.rootfs=" + h.root, "--state.dir=" + state, "--config.file=" + config}
 	do := func(name string) outcome {
-		return execute(t, append([]string{"drill", "run", name, "--despite-problems"}, flags...)...)
+		return execute(t, append([]string{"drill", "run", name, "--despite-problems=for the test"}, flags...)...)
 	}
 	if os.Geteuid() != 0 {
 		if got := do("good"); got.Status != 3 || !strings.Contains(got.Stderr, "only root runs drills") {
@@ -107,6 +109,8 @@ func TestADrillIsRunByRootAlone(t *testing.T) {
 		{"good", 0, "switched"},
 		{"bad", 2, "the command ended with status 4"},
 		{"person", 3, "there is nothing to run"},
+		{"forbidden", 3, "does not allow to fail over bond/bond0"},
+		{"live", 3, "a failover is for the host that this program runs on"},
 		{"none", 3, "no drill of the configuration"},
 		{"mess", 2, "did not recover"},
 		{"good", 3, "the check fails already"},
@@ -125,7 +129,7 @@ func TestADrillIsRunByRootAlone(t *testing.T) {
 		return strings.Contains(execute(t, "problems", "--state.dir="+state).Stdout, "test/test/")
 	})
 	got := execute(t, append([]string{"drill", "run", "bad"}, flags...)...)
-	if got.Status != 3 || !strings.Contains(got.Stderr, "other problems are open (--despite-problems goes on)") {
+	if got.Status != 3 || !strings.Contains(got.Stderr, "another problem is open, or more (--despite-problems=REASON goes on)") {
 		t.Errorf("while another problem is open: %+v", got)
 	}
 	if err := os.Chmod(check, 0o777); err != nil {

@@ -31,7 +31,7 @@ func commands() []command {
 		&serveCommand{}, &checkCommand{}, &explainCommand{},
 		&portLearnCommand{}, &problemsCommand{}, &problemTestCommand{}, &ackCommand{}, &unackCommand{},
 		&baselineShowCommand{}, &baselineAcceptCommand{},
-		&drillListCommand{}, &drillRecordCommand{}, &drillRunCommand{},
+		&drillListCommand{}, &drillRecordCommand{}, &drillRunCommand{}, &drillDeadManCommand{},
 		&configCheckCommand{}, &configShowCommand{}, &configExampleCommand{},
 		&rulesCommand{}, &alertmanagerCommand{}, &alertmanagerCheckCommand{}, &alertmanagerExampleCommand{},
 		&simulateCommand{}, &dashboardsCommand{}, &helperCommand{},

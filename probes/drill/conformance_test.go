@@ -21,6 +21,8 @@ func TestConformance(t *testing.T) {
 				d.Object = "*"
 			case command:
 				d.Run.Command = []string{"/bin/true"}
+			case failover:
+				d.Object = "multipath/mpatha"
 			}
 			c.Drills = append(c.Drills, d)
 		}

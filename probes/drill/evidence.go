@@ -52,8 +52,8 @@ const (
 	maxRecords = 100 // of one drill
 )
 
-// validate refuses what no honest client sends.
-func (r *Record) validate(now time.Time) error {
+// Validate refuses what no honest client sends.
+func (r *Record) Validate(now time.Time) error {
 	var errs []error
 	if !slices.Contains([]Result{Passed, Failed, Aborted}, r.Result) {
 		errs = append(errs, fmt.Errorf("the result is passed, failed or aborted, not %.40q", r.Result))

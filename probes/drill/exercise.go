@@ -100,16 +100,21 @@ const checkTimeout = 30 * time.Second
 
 // check returns why not everything works; empty when it does.
 func (e *Exercise) check(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	out, err := e.Run(ctx, e.Drill.Run.Check)
-	switch {
-	case err != nil:
+	if err := Check(ctx, e.Run, e.Drill.Run.Check); err != nil {
 		return cut(err.Error())
-	case out.ExitCode != 0:
-		return fmt.Sprintf("%s ended with status %d", e.Drill.Run.Check[0], out.ExitCode)
 	}
 	return ""
+}
+
+// Check runs the program that passes when everything works.
+func Check(ctx context.Context, run Runner, argv []string) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	out, err := run(ctx, argv)
+	if err == nil && out.ExitCode != 0 {
+		err = fmt.Errorf("%s ended with status %d", argv[0], out.ExitCode)
+	}
+	return err
 }
 
 // cut bounds what evidence tells of a cause.

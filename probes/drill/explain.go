@@ -57,8 +57,11 @@ func (s *Standing) text(now time.Time) string {
 	if s.Recovered != nil && !*s.Recovered {
 		line("recovered", "no: after the last drill not everything worked")
 	}
-	if s.Kind == command {
+	switch s.Kind {
+	case command:
 		line("run", "hygiene_exporter drill run %s", s.Name)
+	case failover:
+		line("run", "hygiene_exporter drill run %s; with --plan it says what it would do, and does nothing", s.Name)
 	}
 	for i := len(s.Records) - 1; i >= max(0, len(s.Records)-shownRecords); i-- {
 		line("evidence", "%s", s.Records[i].Text())
@@ -87,7 +90,7 @@ func (r *Record) Text() string {
 	if r.By != "" {
 		parts = append(parts, "by "+r.By)
 	}
-	for _, key := range []string{"object", "depth", "from", "to", "reason", "why"} {
+	for _, key := range []string{"object", "depth", "from", "to", "put_back", "reason", "why"} {
 		if value := r.Detail[key]; value != "" {
 			parts = append(parts, key+" "+value)
 		}

@@ -201,8 +201,7 @@ func (p *Probe) running(now time.Time) *Record {
 	for i := range p.config.Drills {
 		d := &p.config.Drills[i]
 		last := p.files[d.Name].last(now, func(r *Record) bool { return r.How == ByCommand })
-		longest := time.Duration(d.Run.Timeout+d.Run.RecoverWithin) + checkTimeout + tolerance
-		if last != nil && last.Unfinished && now.Sub(last.At) < longest {
+		if last != nil && last.Unfinished && now.Sub(last.At) < d.longest() {
 			return last
 		}
 	}
@@ -223,12 +222,12 @@ func (p *Probe) Record(r Record, uid uint32) (Standing, error) {
 	switch {
 	case !configured:
 		return Standing{}, fmt.Errorf("no drill of the configuration is called %.80q", r.Drill)
-	case r.How == ByCommand && d.Kind != command:
+	case r.How == ByCommand && !d.Runs():
 		return Standing{}, fmt.Errorf("%s is of the kind %s, and is not run", d.Name, d.Kind)
 	case r.How == ByCommand && uid != 0:
 		return Standing{}, errors.New("only root runs drills")
 	}
-	if err := r.validate(now); err != nil {
+	if err := r.Validate(now); err != nil {
 		return Standing{}, fmt.Errorf("%s: %w", d.Name, err)
 	}
 	if other := p.running(now); r.Unfinished && other != nil {

@@ -246,23 +246,34 @@ func TestWhatIsWrongWithTheSectionIsSaidWithItsPlace(t *testing.T) {
 - {name: x, kind: observed}
 - {name: x, kind: attested, object: bond/bond0}
 - {name: y, kind: command, run: {check: [true], timeout: 0s}}
-- {name: z, kind: restore, object: "[", run: {command: [/bin/true]}}`)
+- {name: z, kind: restore, object: "[", run: {command: [/bin/true]}}
+- {name: f1, kind: failover, object: "bond/*", run: {check: [/bin/true], command: [/bin/true]}, failover: {hold: 1m}}
+- {name: f2, kind: failover, object: team/t0}
+- {name: f3, kind: failover, object: multipath/a, failover: {stay: true, allowed: true}}
+- {name: f4, kind: attested, failover: {allowed: true}}
+- {name: fine, kind: failover, object: multipath/a}`)
 	var got []string
 	for _, err := range c.Validate().(interface{ Unwrap() []error }).Unwrap() {
 		got = append(got, strings.Split(err.Error(), "\n")...)
 	}
 	want := []string{
 		`drills[0].name: "a b" is no name; use up to 100 letters, digits and . _ / : @ -`,
-		`drills[0].kind: must be one of attested, observed, command, restore, not "magic"`,
+		`drills[0].kind: must be one of attested, observed, command, restore, failover, not "magic"`,
 		`drills[0].interval: must be above 0, not 0s`,
 		`drills[1].object: names the object in which a drill of the kind observed is seen, and is missing`,
-		`drills[2].object: is for the kinds observed and restore`,
+		`drills[2].object: is for the kinds observed, restore and failover`,
 		`drills[2].name: "x" stands here twice`,
 		`drills[3].run.command: names the program to run, and is missing`,
 		`drills[3].run.check: "true" is not the absolute path of a program`,
 		`drills[3].run.timeout: must be above 0, not 0s`,
 		`drills[4].object: "[" is not a valid pattern`,
 		`drills[4].run.command: is for the kind command`,
+		`drills[5].object: names one bond, team or multipath device, such as bond/bond0, and not "bond/*"`,
+		`drills[5].run.command: is for the kind command`,
+		`drills[5].failover.restore_after: must be 1m10s at least, which is hold and the time to switch twice, and not 45s`,
+		`drills[6].failover: needs run.check, a program that passes while the network works, such as [/usr/bin/ping, -c1, -W1, 192.0.2.1]: that a link is up does not say that anything arrives`,
+		`drills[7].failover.stay: is for bonds and teams; a path always comes back`,
+		`drills[8].failover: is for the kind failover`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -312,4 +323,39 @@ func TestAnExplanationShowsTheEvidence(t *testing.T) {
 			t.Errorf("%q is not in %v:\n%s", want, err, text)
 		}
 	}
+}
+
+// The agent takes the evidence of a failover from root alone, and knows of one
+// that runs.
+func TestTheEvidenceOfAFailover(t *testing.T) {
+	r := newRig(t, `
+- {name: path, kind: failover, object: multipath/a, interval: 10d, objective: 1s, failover: {allowed: true}}
+- {name: other, kind: failover, object: multipath/b}`)
+	r.facts()
+	begun := Record{Drill: "path", At: r.now, How: ByCommand, Result: Aborted, By: "kim", Unfinished: true}
+	if _, err := r.probe.Record(begun, 1000); err == nil || !strings.Contains(err.Error(), "only root") {
+		t.Errorf("somebody else: %v", err)
+	}
+	if _, err := r.probe.Record(begun, 0); err != nil {
+		t.Fatal(err)
+	}
+	other := begun
+	other.Drill = "other"
+	if _, err := r.probe.Record(other, 0); err == nil || !strings.Contains(err.Error(), "one drill at a time") {
+		t.Errorf("two at once: %v", err)
+	}
+	// The dead man says how it ended, and later so does the drill, which hung.
+	recovered := true
+	ended := begun
+	ended.Unfinished, ended.Result, ended.Recovered = false, Failed, &recovered
+	for range 2 {
+		if _, err := r.probe.Record(ended, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := r.probe.Standings()
+	if err != nil || len(s[0].Records) != 2 {
+		t.Errorf("%d records, %v", len(s[0].Records), err)
+	}
+	r.expect("it has failed", "path deadline 10", "path last_attempt 0", "path last_result failed", "path recovered 1", "other deadline 180")
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -158,6 +159,13 @@ func ServeHelper(ctx context.Context, l net.Listener, specs []probes.Spec, log *
 // of a drill. See command.Direct.
 func RunDirect(ctx context.Context, argv []string) (probes.Output, error) {
 	return command.Direct(ctx, argv)
+}
+
+// StartDetached starts this very program again, in a session of its own, for a
+// command that must be outlived. See command.Detached.
+func StartDetached(args []string, complaints *os.File) (io.WriteCloser, io.ReadCloser, error) {
+	c, err := command.Detached(args, complaints)
+	return c.In, c.Out, err
 }
 
 // idText matches what machine-id(5) allows. A host that has not booted for the

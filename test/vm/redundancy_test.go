@@ -316,7 +316,15 @@ func TestPaths(t *testing.T) {
 		"configfs", "loop", "dm-mod", "dm-multipath", "dm-round-robin", "dm-service-time", "sd_mod", "nvmet", "nvmet-tcp", "nvme-tcp",
 		"iscsi_tcp", "target_core_iblock", "iscsi_target_mod", "scsi_debug add_host=4 vpd_use_hostno=0 dev_size_mb=16",
 	}
-	programs := []string{"multipathd", "udevadm", "/lib/udev/scsi_id", "iscsid", "iscsiadm"}
+	out := boot(t, "paths.sh", modules, append(pathPrograms(t), "iscsid", "iscsiadm"))
+	golden(t, "paths.want", out.text())
+	out.save(t)
+}
+
+// pathPrograms are multipathd and what it needs.
+func pathPrograms(t *testing.T) []string {
+	t.Helper()
+	programs := []string{"multipathd", "udevadm", "/lib/udev/scsi_id"}
 	for _, pattern := range []string{"/lib/*/libgcc_s.so.1", "/lib/multipath/libchecktur.so", "/lib/multipath/libprio*.so"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
@@ -324,9 +332,7 @@ func TestPaths(t *testing.T) {
 		}
 		programs = append(programs, found...)
 	}
-	out := boot(t, "paths.sh", modules, programs)
-	golden(t, "paths.want", out.text())
-	out.save(t)
+	return programs
 }
 
 // Links, routes, resolvers, sources of time and file systems lose members, seen

@@ -271,7 +271,7 @@ func (w *Writer) compare(ctx context.Context, local string, e Entry, sum []byte,
 		defer file.Close()
 		digest := sha256.New()
 		if _, err := io.Copy(digest, &limited{ctx: ctx, r: file, left: 1 << 62}); err != nil {
-			return err
+			return ctx.Err() // the source is not what is judged
 		}
 		if !bytes.Equal(digest.Sum(nil), sum) {
 			return job.Flawed(job.Mismatch, "%.80q was restored with %d bytes that are not those of its source, which was not changed since", e.Name, size)

@@ -1,6 +1,8 @@
 // Package snapshot is the kind of backup that a file system keeps by itself: the
-// snapshots of ZFS and btrfs. They are listed, and not read: the file system has
-// checksums of its own, which the probe of redundancy watches. On the pool of
+// snapshots of ZFS and btrfs, and what was received of those of another host. It
+// tells finished states from transfers that did not end, and reads them: the file
+// system compares what is read with its checksums, and what it cannot read is
+// damaged. What a scrub has read counts too; none is ever started. On the disks of
 // the data a snapshot is no copy, and it never counts as one beside it.
 package snapshot
 
@@ -9,148 +11,155 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
+	"io/fs"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
+	"syscall"
 
 	"github.com/bmatcuk/doublestar/v4"
 
 	"hygiene_exporter/probes"
-	"hygiene_exporter/probes/backup/device"
+	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
 )
 
 // ZFS describes the snapshots of a data set.
 func ZFS() job.Kind {
-	return kind("zfs", "Snapshots of a ZFS data set.", probes.Command{
-		Entry: "zfs-snapshots", Argv: []string{"zfs", "list", "-H", "-p", "-t", "snapshot", "-o", "name,creation,referenced", "-d", "1", "{0}"},
-		Objects: []*regexp.Regexp{regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9_.:/ -]*`)},
-		Help:    "The snapshots of a data set, with the instants at which they were made.",
-	}, parseZFS)
+	return kind("zfs", "Snapshots of a ZFS data set, own or received.", zfsCommands(), validZFS,
+		func(p *place) system { return zfs{p} })
 }
 
-// Btrfs describes the snapshots of a subvolume.
+// Btrfs describes the snapshots in a directory.
 func Btrfs() job.Kind {
-	return kind("btrfs", "Snapshots of a btrfs file system.", probes.Command{
-		Entry: "btrfs-snapshots", Argv: []string{"btrfs", "subvolume", "list", "-s", "{0}"},
-		Objects:    []*regexp.Regexp{regexp.MustCompile(`/[^\x00\n]*`)},
-		Help:       "The snapshots of a file system, with the instants at which they were made.",
-		Privileged: true,
-	}, parseBtrfs)
+	return kind("btrfs", "Snapshots of btrfs in one directory, own or received.", nil, validBtrfs,
+		func(p *place) system { return btrfs{p} })
 }
 
-func kind(name, summary string, command probes.Command, parse func([]byte) ([]job.Point, error)) job.Kind {
+func kind(name, summary string, commands []probes.Command, valid func(job.Options) error, of func(*place) system) job.Kind {
 	return job.Kind{
 		Name: name, Summary: summary,
-		Keys: []string{"dataset", "snapshots"}, Needs: []string{"dataset"},
-		Depths:   []job.Depth{job.Present, job.Listed},
-		Commands: []probes.Command{command},
+		Keys: []string{"dataset", "snapshots", "manifest"}, Needs: []string{"dataset"},
+		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Asserted},
+		Commands: commands,
 		Check: func(o job.Options) error {
+			err := valid(o)
 			if !doublestar.ValidatePattern(o.Snapshots) {
-				return probes.At("snapshots", fmt.Errorf("%.80q is not a valid pattern", o.Snapshots))
+				err = errors.Join(err, probes.At("snapshots", fmt.Errorf("%.80q is not a valid pattern", o.Snapshots)))
 			}
-			return nil
+			return err
 		},
 		Open: func(host probes.Host, o job.Options) job.Copy {
-			return &snapshots{host: host, options: o, kind: name, entry: command.Entry, parse: parse}
+			p := &place{host: host, options: o, files: files.Kind().Open(host, job.Options{Manifest: o.Manifest})}
+			return &copied{place: p, system: of(p)}
 		},
 	}
 }
 
-type snapshots struct {
-	host        probes.Host
-	options     job.Options
-	kind, entry string
-	parse       func([]byte) ([]job.Point, error)
+// A place is where snapshots are.
+type place struct {
+	host    probes.Host
+	options job.Options
+	files   job.Copy // which checks the content of one snapshot
+}
+
+// wanted reports whether a snapshot of this name counts.
+func (p *place) wanted(name string) bool {
+	match, err := doublestar.Match(cmp.Or(p.options.Snapshots, "*"), name)
+	return err == nil && match
+}
+
+// kernel is the version of the kernel, whose checksums they are.
+func (p *place) kernel() string {
+	text, err := p.host.Files.ReadFile("/proc/sys/kernel/osrelease", 4096)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// A system is a file system with snapshots.
+type system interface {
+	// look adds the finished states, and what else is known of them.
+	look(ctx context.Context, sight *job.Sight) error
+	// same returns what is wrong with a snapshot as far as the file system knows
+	// without reading it.
+	same(ctx context.Context, point job.Point) error
+	// content returns the directory that holds the files of a snapshot.
+	content(ctx context.Context, point job.Point) (string, error)
+}
+
+type copied struct {
+	*place
+	system
 }
 
 // Look lists the snapshots.
-func (s *snapshots) Look(ctx context.Context) (job.Sight, error) {
-	sight := job.Sight{Media: "disk", Tools: []job.Tool{{Name: s.kind}}}
-	out, err := s.host.Commands.Run(ctx, s.entry, s.options.Dataset)
-	if err != nil {
-		return sight, err
-	}
-	if out.ExitCode != 0 {
-		return sight, refused(string(out.Stderr))
-	}
-	points, err := s.parse(out.Stdout)
-	for _, p := range points {
-		_, name, ok := strings.Cut(p.ID, "@")
-		if !ok {
-			name = p.ID[strings.LastIndex(p.ID, "/")+1:]
-		}
-		if match, bad := doublestar.Match(cmp.Or(s.options.Snapshots, "*"), name); bad == nil && match {
-			sight.Points = append(sight.Points, p)
-		}
-	}
+func (c *copied) Look(ctx context.Context) (job.Sight, error) {
+	sight := job.Sight{Media: "disk"}
+	err := c.look(ctx, &sight)
 	slices.SortStableFunc(sight.Points, func(a, b job.Point) int { return b.At.Compare(a.At) })
-	if s.kind == "zfs" {
-		pool, _, _ := strings.Cut(s.options.Dataset, "/")
-		sight.Devices = []string{"zfs/" + pool}
-	} else if info, err := s.host.Files.Stat(s.options.Dataset); err == nil {
-		sight.Devices = device.Of(s.host.Files, info)
-	}
+	slices.SortStableFunc(sight.Units, func(a, b job.Unit) int {
+		return cmp.Compare(index(sight.Points, a.ID), index(sight.Points, b.ID))
+	})
 	return sight, err
 }
 
-// refused turns what a tool complains of into an error with a reason.
-func refused(stderr string) error {
-	line, _, _ := strings.Cut(strings.TrimSpace(stderr), "\n")
-	err := errors.New(line)
-	switch text := strings.ToLower(stderr); {
-	case strings.Contains(text, "does not exist"), strings.Contains(text, "no such file"), strings.Contains(text, "cannot access"), strings.Contains(text, "not a btrfs"):
-		return probes.Because(probes.NotFound, err)
-	case strings.Contains(text, "permission denied"), strings.Contains(text, "operation not permitted"):
-		return probes.Because(probes.PermissionDenied, err)
-	}
-	return probes.Because(probes.Unavailable, err)
+func index(points []job.Point, id string) int {
+	return slices.IndexFunc(points, func(p job.Point) bool { return p.ID == id })
 }
 
-// Check has nothing to do: snapshots are listed only.
-func (s *snapshots) Check(context.Context, job.Task) job.Outcome {
-	return job.Outcome{Err: probes.Because(probes.Unsupported, errors.New("snapshots are listed and not read"))}
-}
-
-// parseZFS reads the columns name, creation and referenced of "zfs list -Hp".
-func parseZFS(out []byte) ([]job.Point, error) {
-	var points []job.Point
-	for line := range strings.Lines(string(out)) {
-		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		if len(fields) != 3 {
-			return points, probes.Because(probes.Malformed, fmt.Errorf("zfs list printed %.80q", line))
+// Check checks the content of snapshots as that of directories of files.
+func (c *copied) Check(ctx context.Context, task job.Task) job.Outcome {
+	names := map[string]string{} // of snapshots, by the directory of their files
+	translated := task
+	translated.Units = nil
+	var failed error
+	known := map[string]error{}
+	for _, unit := range task.Units {
+		err := c.same(ctx, job.Point{ID: unit.ID})
+		dir := ""
+		if err == nil {
+			dir, err = c.content(ctx, job.Point{ID: unit.ID})
 		}
-		seconds, err := strconv.ParseInt(fields[1], 10, 64)
 		if err != nil {
-			return points, probes.Because(probes.Malformed, fmt.Errorf("zfs list printed the instant %.40q", fields[1]))
+			known[unit.ID] = err
+			if failed == nil || job.IsFlaw(err) && !job.IsFlaw(failed) {
+				failed = err
+			}
+			continue
 		}
-		p := job.Point{ID: fields[0], At: time.Unix(seconds, 0)}
-		if size, err := strconv.ParseInt(fields[2], 10, 64); err == nil {
-			p.Size = job.Of(size)
-		}
-		points = append(points, p)
+		names[dir] = unit.ID
+		translated.Units = append(translated.Units, job.Unit{ID: dir, Bytes: unit.Bytes, Stamp: unit.Stamp})
 	}
-	return points, nil
+	if failed != nil && len(translated.Units) == 0 {
+		return job.Outcome{Err: failed, Units: known}
+	}
+	out := c.files.Check(ctx, translated)
+	out.Err = damaged(out.Err, names)
+	units := known
+	for dir, err := range out.Units {
+		units[names[dir]] = damaged(err, names)
+	}
+	out.Units = units
+	if failed != nil && (out.Err == nil || job.IsFlaw(failed) && !job.IsFlaw(out.Err)) {
+		out.Err = failed
+	}
+	out.Judged(job.Tool{Name: "kernel", Version: c.kernel()})
+	return out
 }
 
-var btrfsLine = regexp.MustCompile(`\botime (\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}) path (.+)$`)
-
-// parseBtrfs reads "btrfs subvolume list -s", whose times are in the zone of the
-// program, which is UTC.
-func parseBtrfs(out []byte) ([]job.Point, error) {
-	var points []job.Point
-	for line := range strings.Lines(string(out)) {
-		match := btrfsLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
-		if match == nil {
-			return points, probes.Because(probes.Malformed, fmt.Errorf("btrfs subvolume list printed %.80q", line))
-		}
-		at, err := time.Parse(time.DateTime, match[1])
-		if err != nil {
-			return points, probes.Because(probes.Malformed, err)
-		}
-		points = append(points, job.Point{ID: match[2], At: at})
+// damaged turns the error of reading one of the directories into a flaw: the file
+// system has checksums, and what it does not hand out is lost. What else cannot be
+// read, such as the source, says nothing of the snapshot.
+func damaged(err error, dirs map[string]string) error {
+	var read *fs.PathError
+	if err == nil || job.IsFlaw(err) || !errors.Is(err, syscall.EIO) || !errors.As(err, &read) {
+		return err
 	}
-	return points, nil
+	for dir := range dirs {
+		if strings.Contains(read.Path, dir+"/") {
+			return job.Flawed(job.Damaged, "the file system cannot read it, or has another checksum: %v", err)
+		}
+	}
+	return err
 }

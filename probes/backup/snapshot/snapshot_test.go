@@ -1,18 +1,44 @@
 package snapshot
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+)
 
-// FuzzLists: what is accepted has a name and a time.
-func FuzzLists(f *testing.F) {
-	f.Add([]byte("tank/a@daily\t1700000000\t98304\n"))
-	f.Add([]byte("ID 257 gen 8 cgen 8 top level 5 otime 2026-11-25 19:00:00 path snap one\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		zfs, _ := parseZFS(data)
-		btrfs, _ := parseBtrfs(data)
-		for _, p := range append(zfs, btrfs...) {
-			if p.At.IsZero() {
-				t.Errorf("%+v", p)
+// FuzzZFS: what is accepted has a name, an instant and a unit of its own.
+func FuzzZFS(f *testing.F) {
+	f.Add("tank/a@daily\t1700000000\t98304\t1\t12345\n")
+	f.Fuzz(func(t *testing.T, out string) {
+		all, _ := parseZFS(out)
+		for _, s := range all {
+			if s.At.IsZero() || s.ID == "" || len(s.Units) != 1 {
+				t.Errorf("%+v", s)
 			}
+		}
+	})
+}
+
+// FuzzStatus: a pool that lists damage is not clean.
+func FuzzStatus(f *testing.F) {
+	f.Add("  scan: scrub repaired 0B in 00:00:01 with 0 errors on Wed Nov 25 22:50:55 2026\nerrors: No known data errors\n")
+	f.Add("errors: Permanent errors have been detected in the following files:\n\n        tank/a@one:/f\n")
+	f.Fuzz(func(t *testing.T, out string) {
+		if s := parseStatus(out); s.clean && s.damaged != nil && !bytes.Contains([]byte(out), []byte("following files")) {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// FuzzSubvolume: what is too short is refused, and nothing else.
+func FuzzSubvolume(f *testing.F) {
+	f.Add(make([]byte, subvolumeSize))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := parseSubvolume(data)
+		if (err != nil) != (len(data) < subvolumeSize) {
+			t.Errorf("%d bytes: %v", len(data), err)
+		}
+		if err == nil && s.ReadOnly && s.unfinished() != "" {
+			t.Errorf("%+v is read-only and unfinished", s)
 		}
 	})
 }

@@ -82,6 +82,16 @@ func (f *FS) Open(path string) (*os.File, error) {
 	return file, nil
 }
 
+// OpenDir opens a directory, to ask the kernel about it.
+func (f *FS) OpenDir(path string) (*os.File, error) {
+	real, err := f.real(path)
+	if err != nil {
+		return nil, f.own("open", path, err)
+	}
+	file, err := os.OpenFile(real, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	return file, f.own("open", path, err)
+}
+
 // ReadFile reads a whole regular file of at most limit bytes. A longer one,
 // also one that grows without end while it is read, is ErrTooLarge.
 func (f *FS) ReadFile(path string, limit int64) ([]byte, error) {

@@ -29,6 +29,24 @@ const (
 // askDaemon returns the maps as multipathd sees them, by UUID. Everybody may
 // ask it to show something.
 func askDaemon(ctx context.Context, host probes.Host) (map[string]Map, error) {
+	answer, err := Daemon(ctx, host, "show maps json")
+	if err != nil {
+		return nil, err
+	}
+	maps, err := ParseMaps(answer)
+	if err != nil {
+		return nil, err
+	}
+	byUUID := map[string]Map{}
+	for _, m := range maps {
+		byUUID["mpath-"+m.UUID] = m
+	}
+	return byUUID, nil
+}
+
+// Daemon sends multipathd one of its commands and returns the answer. What
+// changes something it takes from root alone.
+func Daemon(ctx context.Context, host probes.Host, command string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var failed error
@@ -42,19 +60,11 @@ func askDaemon(ctx context.Context, host probes.Host) (map[string]Map, error) {
 		if deadline, limited := ctx.Deadline(); limited {
 			_ = conn.SetDeadline(deadline) // without one the context still ends the wait of others
 		}
-		answer, err := converse(conn, "show maps json")
+		answer, err := converse(conn, command)
 		if err != nil {
 			return nil, fmt.Errorf("multipathd: %w", err)
 		}
-		maps, err := ParseMaps(answer)
-		if err != nil {
-			return nil, err
-		}
-		byUUID := map[string]Map{}
-		for _, m := range maps {
-			byUUID["mpath-"+m.UUID] = m
-		}
-		return byUUID, nil
+		return answer, nil
 	}
 	return nil, fmt.Errorf("multipathd does not listen, so that nobody checks paths and brings them back: %w", failed)
 }
