@@ -25,7 +25,7 @@ type Options struct {
 	Manifest string `yaml:"manifest"`
 	// For files and s3: how long a file, or a backup of several objects, must have been left alone before it is taken for a finished backup. Empty means 5m.
 	Settle probes.Duration `yaml:"settle"`
-	// For tree: the directory of the trees. For zfs and btrfs: the data set or the subvolume. For bareos: the name of the job. For pbs: the namespace, such as site/office; empty means the root. For velero: a directory in place of a bucket. For command: what the program is told to report on; empty means default.
+	// For tree: the directory of the trees. For zfs: the data set. For btrfs: the directory that holds the snapshots, such as /.snapshots. For bareos: the name of the job. For pbs: the namespace, such as site/office; empty means the root. For velero: a directory in place of a bucket. For command: what the program is told to report on; empty means default.
 	Dataset string `yaml:"dataset"`
 	// For tree, zfs and btrfs: pattern of the names that count. For restic: pattern that the host, a tag or a path of a snapshot matches. For kopia: pattern that user@host:path, the host, the path or a tag of a snapshot matches. For borg and borgmatic: pattern of the names of archives. For s3: pattern of the keys below the prefix. Empty means all. For borg: pattern of the names of archives. For pbs: pattern of the groups, such as vm/100. For velero: pattern of the names of schedules or backups. Empty means all.
 	Snapshots string `yaml:"snapshots"`
