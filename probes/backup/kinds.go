@@ -16,6 +16,7 @@ import (
 	"hygiene_exporter/probes/backup/pbs"
 	"hygiene_exporter/probes/backup/pgbackrest"
 	"hygiene_exporter/probes/backup/restic"
+	"hygiene_exporter/probes/backup/resticprofile"
 	"hygiene_exporter/probes/backup/s3"
 	"hygiene_exporter/probes/backup/snapshot"
 	"hygiene_exporter/probes/backup/tree"
@@ -33,6 +34,7 @@ func kinds() []job.Kind {
 		snapshot.ZFS(),
 		snapshot.Btrfs(),
 		restic.Kind(),
+		resticprofile.Kind(),
 		borg.Kind(),
 		borgmatic.Kind(),
 		s3.Kind(),

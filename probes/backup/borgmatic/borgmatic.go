@@ -141,9 +141,6 @@ func (c config) choose(name string) (place, error) {
 	return c.repositories[0], nil
 }
 
-// printing is a command that only prints a file.
-var printing = regexp.MustCompile(`^(?:/usr)?(?:/bin/)?cat +["']?(/[^"'\x00\n$` + "`" + `|;&<>*?\\ ]+)["']?$`)
-
 // credential is how newer versions name a file with a secret.
 var credential = regexp.MustCompile(`^\{credential +file +["']?(/[^"'{}]+)["']?\}$`)
 
@@ -151,10 +148,11 @@ var credential = regexp.MustCompile(`^\{credential +file +["']?(/[^"'{}]+)["']?\
 // that only prints a file is understood.
 func (c config) password(files Files, o job.Options) func() (string, error) {
 	file := o.PasswordFile
-	for _, m := range [][]string{printing.FindStringSubmatch(strings.TrimSpace(c.passcommand)), credential.FindStringSubmatch(strings.TrimSpace(c.passphrase))} {
-		if file == "" && m != nil {
-			file = m[1]
-		}
+	if printed, is := job.PrintedFile(c.passcommand); is && file == "" {
+		file = printed
+	}
+	if m := credential.FindStringSubmatch(strings.TrimSpace(c.passphrase)); m != nil && file == "" {
+		file = m[1]
 	}
 	switch {
 	case file != "":

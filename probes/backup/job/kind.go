@@ -27,7 +27,7 @@ type Options struct {
 	Settle probes.Duration `yaml:"settle"`
 	// For tree: the directory of the trees. For zfs: the data set. For btrfs: the directory that holds the snapshots, such as /.snapshots. For bareos: the name of the job. For pbs: the namespace, such as site/office; empty means the root. For velero: a directory in place of a bucket. For command: what the program is told to report on; empty means default.
 	Dataset string `yaml:"dataset"`
-	// For tree, zfs and btrfs: pattern of the names that count. For restic: pattern that the host, a tag or a path of a snapshot matches. For kopia: pattern that user@host:path, the host, the path or a tag of a snapshot matches. For borg and borgmatic: pattern of the names of archives. For s3: pattern of the keys below the prefix. Empty means all. For borg: pattern of the names of archives. For pbs: pattern of the groups, such as vm/100. For velero: pattern of the names of schedules or backups. Empty means all.
+	// For tree, zfs and btrfs: pattern of the names that count. For restic and resticprofile: pattern that the host, a tag or a path of a snapshot matches. For kopia: pattern that user@host:path, the host, the path or a tag of a snapshot matches. For borg and borgmatic: pattern of the names of archives. For s3: pattern of the keys below the prefix. Empty means all. For borg: pattern of the names of archives. For pbs: pattern of the groups, such as vm/100. For velero: pattern of the names of schedules or backups. Empty means all.
 	Snapshots string `yaml:"snapshots"`
 	// For command: absolute path of the program that reports the backup, in the form that docs/backups.md describes.
 	Command string `yaml:"command"`
@@ -39,11 +39,11 @@ type Options struct {
 	Addressing string `yaml:"addressing"`
 	// For s3, velero and pbs: file with the certificates of the authorities that the server is trusted by. Empty means those of the system.
 	CAFile string `yaml:"ca_file"`
-	// For s3 and velero: file with the credentials, in the form of ~/.aws/credentials. For pgbackrest and barman: absolute path of its configuration; empty means where it looks itself. For kopia: the configuration of the connection, such as /root/.config/kopia/repository.config. For rsnapshot: its configuration, such as /etc/rsnapshot.conf. For bareos: the configuration of the console, such as /etc/bareos/bconsole.conf. For borgmatic: its configuration, such as /etc/borgmatic/config.yaml.
+	// For s3 and velero: file with the credentials, in the form of ~/.aws/credentials. For pgbackrest and barman: absolute path of its configuration; empty means where it looks itself. For kopia: the configuration of the connection, such as /root/.config/kopia/repository.config. For rsnapshot: its configuration, such as /etc/rsnapshot.conf. For bareos: the configuration of the console, such as /etc/bareos/bconsole.conf. For borgmatic: its configuration, such as /etc/borgmatic/config.yaml. For resticprofile: its configuration, such as /etc/resticprofile/profiles.yaml.
 	ConfigFile string `yaml:"config_file"`
 	// For pbs: SHA-256 fingerprint of the certificate of the server, in place of an authority.
 	Fingerprint string `yaml:"fingerprint"`
-	// For s3 and velero: the profile in config_file. Empty means default.
+	// For s3 and velero: the profile in config_file. Empty means default. For resticprofile: the name of the profile; empty means default.
 	Profile string `yaml:"profile"`
 	// For borg: the absolute path of the repository, or a place such as ssh://user@host/path. For restic: where the repository is, as restic writes it: an absolute path, or a place such as sftp:user@host:/path. For duplicity: an absolute path, or a URL such as sftp://user@host/path. What the environment must hold for it, a wrapper under commands sets. For s3 and velero: s3://bucket/prefix. For pgbackrest: the number of the repository, such as 2 for repo2; empty means 1. For walg: the absolute path of the storage, as in WALG_FILE_PREFIX. For borgmatic: the label or path in config_file, where that names several. For pbs: the absolute path of the datastore, or its name on the endpoint.
 	Repository string `yaml:"repository"`
@@ -53,7 +53,7 @@ type Options struct {
 	Stanza string `yaml:"stanza"`
 	// For duplicity: the directory in which duplicity keeps plain manifests for itself, such as /root/.cache/duplicity/NAME. With it, sets that are encrypted for a key are read without the key.
 	ArchiveDir string `yaml:"archive_dir"`
-	// For restic, borg, borgmatic, kopia and duplicity: file that holds the password, which the agent must be able to read.
+	// For restic, resticprofile, borg, borgmatic, kopia and duplicity: file that holds the password, which the agent must be able to read.
 	PasswordFile string `yaml:"password_file"`
 	// For borg and borgmatic: directory with the key files, such as /root/.config/borg/keys, for a repository that does not hold its key itself.
 	KeyDirectory string `yaml:"key_directory"`

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strings"
 
 	"hygiene_exporter/probes"
@@ -27,4 +28,17 @@ func Password(files Files, path string) (string, error) {
 		return "", probes.Because(probes.Auth, fmt.Errorf("the file %s holds no password", path))
 	}
 	return password, nil
+}
+
+// printing is a command that only prints a file.
+var printing = regexp.MustCompile(`^(?:(?:/usr)?/bin/)?cat +["']?(/[^"'\x00\n$` + "`" + `|;&<>*?\\ ]+)["']?$`)
+
+// PrintedFile returns the file that is all that a command prints. Such a command
+// need not be run: the agent can read the file itself.
+func PrintedFile(command string) (string, bool) {
+	m := printing.FindStringSubmatch(strings.TrimSpace(command))
+	if m == nil {
+		return "", false
+	}
+	return m[1], true
 }

@@ -44,9 +44,9 @@ type Snapshot struct {
 	} `json:"summary"` // since restic 0.17
 }
 
-// matches reports whether a tag, a path or the host matches a pattern; an empty
+// Matches reports whether a tag, a path or the host matches a pattern; an empty
 // one matches all.
-func (s Snapshot) matches(pattern string) bool {
+func (s Snapshot) Matches(pattern string) bool {
 	return pattern == "" || slices.ContainsFunc(slices.Concat(s.Tags, s.Paths, []string{s.Hostname}), func(name string) bool {
 		match, err := doublestar.Match(pattern, name)
 		return err == nil && match

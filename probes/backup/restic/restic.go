@@ -32,7 +32,7 @@ import (
 func Kind() job.Kind {
 	return job.Kind{
 		Name:     "restic",
-		Summary:  "A repository of restic, on a file system or behind a server; proven with restic 0.14.",
+		Summary:  "A repository of restic, on a file system or behind a server; proven with restic 0.14 and 0.18.",
 		Keys:     []string{"repository", "password_file", "snapshots"},
 		Needs:    []string{"repository", "password_file"},
 		Depths:   Depths(),
@@ -41,7 +41,7 @@ func Kind() job.Kind {
 		Open: func(host probes.Host, o job.Options) job.Copy {
 			return New(host, Place{
 				Repository: o.Repository, Password: func() (string, error) { return job.Password(host.Files, o.PasswordFile) },
-				Counts: func(s Snapshot) bool { return s.matches(o.Snapshots) },
+				Counts: func(s Snapshot) bool { return s.Matches(o.Snapshots) },
 			})
 		},
 	}

@@ -74,7 +74,7 @@ func TestParseSnapshots(t *testing.T) {
 		{name: "no identity", out: `[{"time":"2026-01-01T00:00:00Z"}]`, err: "unknown malformed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := parseSnapshots([]byte(c.out), func(s Snapshot) bool { return s.matches(c.pattern) })
+			got, err := parseSnapshots([]byte(c.out), func(s Snapshot) bool { return s.Matches(c.pattern) })
 			if answer(err) != c.err {
 				t.Fatalf("got %v, want %s", err, c.err)
 			}
