@@ -57,7 +57,7 @@ func (w *world) judge() {
 			wanted := w.wanted(e, i+1, deadline)
 			w.due(name, i+1, wanted)
 			w.quiet(name, i+1, wanted)
-			w.ended(name, e, i+1)
+			w.ended(name, e, i+1, wanted)
 			w.once(name, i+1, wanted)
 		}
 	}
@@ -218,15 +218,20 @@ func (w *world) quiet(name string, tier int, wanted []want) {
 	}
 }
 
-// ended asserts that whoever was told of a problem heard of its end.
-func (w *world) ended(name string, e *episode, tier int) {
+// ended asserts that whoever was told of a problem heard of its end, or that
+// somebody has taken it.
+func (w *world) ended(name string, e *episode, tier int, wanted []want) {
 	w.t.Helper()
 	all := w.notices(name, tier)
 	if len(all) == 0 {
 		return
 	}
+	end := e.closed
+	if len(wanted) > 0 {
+		end = wanted[len(wanted)-1].to
+	}
 	last := all[len(all)-1]
-	if !last.Resolved && w.disturbed(e.closed.Add(-w.lateness()), e.closed.Add(w.lateness())) == 0 {
+	if !last.Resolved && w.disturbed(end.Add(-w.lateness()), end.Add(w.lateness())) == 0 {
 		w.t.Errorf("tier %d of %s never heard of the end", tier, name)
 	}
 }
