@@ -220,7 +220,7 @@ func (b *backup) counts(profile map[string]any) func(restic.Snapshot) bool {
 	section := mapping(profile["backup"])
 	host, tags := text(section["host"]), []string{}
 	for _, several := range texts(section["tag"]) {
-		for _, tag := range strings.Split(several, ",") {
+		for tag := range strings.SplitSeq(several, ",") {
 			if tag = strings.TrimSpace(tag); tag != "" && tag != "true" && tag != "false" {
 				tags = append(tags, tag)
 			}
