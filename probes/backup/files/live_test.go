@@ -169,8 +169,10 @@ func TestLiveCompressedStreams(t *testing.T) {
 	var cases []liveCase
 	for _, f := range []struct{ tool, ext, garbage, zeros string }{
 		{"gzip", "gz", "good", "bad truncated"}, // the length of a block of zeros leads beyond the end
-		{"bzip2", "bz2", "good", "bad damaged"}, {"xz", "xz", "bad damaged", "bad damaged"},
-		{"zstd -q", "zst", "bad damaged", "bad damaged"}, {"lz4 -q", "lz4", "bad damaged", "bad damaged"},
+		{"bzip2", "bz2", "good", "bad damaged"},
+		{"xz", "xz", "bad damaged", "bad damaged"},
+		{"zstd -q", "zst", "bad damaged", "bad damaged"},
+		{"lz4 -q", "lz4", "bad damaged", "bad damaged"},
 		{"lzip", "lz", "good", "bad damaged"},
 	} {
 		file := "a." + f.ext

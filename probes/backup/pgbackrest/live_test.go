@@ -188,7 +188,7 @@ func more() []backuptest.Case {
 		{Name: "a missing bundle", Script: "again repo1-bundle=y; rm $(full)/bundle/1", Depth: job.Structure, Want: "bad incomplete"},
 		{Name: "a changed byte in the log", Script: "again compress-type=none; flip $(needed)", Depth: job.Read, Want: "bad damaged"},
 		{Name: "pages that were damaged before the backup", Script: "f=$(ls -S pg/base/5/[0-9]* | sed -n 1p); flip $f; up; P backup --type=full || true; down", Depth: job.Structure, Want: "bad reported"},
-		{Name: "the log of another database", Script: "mv repo first; cluster; up; q 'create table t()'; down; again ''; cp -a repo/archive/demo/archive.info* first/archive/demo/; rm -r repo; mv first repo", Depth: job.Structure, Want: "bad mismatch"},
+		{Name: "the log of another database", Script: "mv repo first; cluster; up; q 'create table t(i int)'; down; again ''; cp -a repo/archive/demo/archive.info* first/archive/demo/; rm -r repo; mv first repo", Depth: job.Structure, Want: "bad mismatch"},
 		{Name: "a stanza without a backup", Script: "rm -r repo; as mkdir repo; up; P stanza-create; down", Depth: job.Structure, Want: "nothing"},
 	}
 }

@@ -181,7 +181,6 @@ func TestLiveNTPd(t *testing.T) {
 // systemd-timesyncd says on a bus of its own what servers it asks.
 func TestLiveTimesyncd(t *testing.T) {
 	l := newLab(t)
-	const fallback = "[Time]\n#NTP=\nFallbackNTP=f.example g.example\n"
 	bus := "unix:path=" + filepath.Join(l.root, "bus")
 	config := l.write("bus.conf", `<busconfig><type>system</type><listen>`+bus+`</listen><policy context="default">`+
 		`<allow user="*"/><allow own="*"/><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/></policy></busconfig>`)

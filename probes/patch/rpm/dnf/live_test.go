@@ -108,15 +108,15 @@ func read(t *testing.T, w *rpmtest.World) (list, security []string, m updates.Ma
 	j := reader.newJudge(c, sources, set, &m)
 	permitted := slices.DeleteFunc(slices.Clone(j.offers), func(o offer) bool { return o.locked != "" })
 	for _, c := range candidates(permitted, j.installed) {
-		line := c.Name + "." + c.Arch + " " + c.EVR.String()
+		line := c.Name + "." + c.Arch + " " + c.String()
 		if c.obsoletes {
-			line += " replaces " + c.installed.Name + "." + c.installed.Arch + " " + c.installed.EVR.String()
+			line += " replaces " + c.installed.Name + "." + c.installed.Arch + " " + c.installed.String()
 		}
 		list = append(list, line)
 		for _, r := range j.releases(c) {
 			if r.Security {
 				for _, a := range j.advisories[c.Name] {
-					if a.Package.EVR.String() == r.Version && a.Type == "security" && a.Package.Arch == c.Arch {
+					if a.Package.String() == r.Version && a.Type == "security" && a.Package.Arch == c.Arch {
 						security = append(security, c.Name+"-"+r.Version+"."+a.Package.Arch)
 					}
 				}

@@ -2,7 +2,11 @@
 
 package dnf
 
-import "hygiene_exporter/probes/patch/rpm/rpmtest"
+import (
+	"maps"
+
+	"hygiene_exporter/probes/patch/rpm/rpmtest"
+)
 
 // plugins is where test/packages.sh unpacks the plugins of dnf, which cannot be
 // installed beside zypper.
@@ -138,8 +142,6 @@ func modules() []scenario {
 
 func twoStreams(a, streamA, b, streamB string) map[string]string {
 	files := enabledStream(a, streamA, "enabled")
-	for path, content := range enabledStream(b, streamB, "enabled") {
-		files[path] = content
-	}
+	maps.Copy(files, enabledStream(b, streamB, "enabled"))
 	return files
 }
