@@ -36,7 +36,7 @@ type Config struct {
 type Job struct {
 	// Name of the job; its object in metrics.
 	Name string `yaml:"name"`
-	// How it is backed up: one of the kinds in docs/backups.md, such as files, tree, zfs, btrfs or command.
+	// How it is backed up: one of the kinds in docs/backups.md, such as files, restic or pgbackrest.
 	Kind string `yaml:"kind"`
 	// Who is told of problems with it; empty means the owner of the probe.
 	Owner       string `yaml:"owner"`

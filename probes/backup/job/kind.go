@@ -27,7 +27,7 @@ type Options struct {
 	Settle probes.Duration `yaml:"settle"`
 	// For tree: the directory of the trees. For zfs: the data set. For btrfs: the directory that holds the snapshots, such as /.snapshots. For bareos: the name of the job. For pbs: the namespace, such as site/office; empty means the root. For velero: a directory in place of a bucket. For command: what the program is told to report on; empty means default.
 	Dataset string `yaml:"dataset"`
-	// For tree, zfs and btrfs: pattern of the names that count. For restic and resticprofile: pattern that the host, a tag or a path of a snapshot matches. For kopia: pattern that user@host:path, the host, the path or a tag of a snapshot matches. For borg and borgmatic: pattern of the names of archives. For s3: pattern of the keys below the prefix. Empty means all. For borg: pattern of the names of archives. For pbs: pattern of the groups, such as vm/100. For velero: pattern of the names of schedules or backups. Empty means all.
+	// For tree, zfs and btrfs: pattern of the names that count. For restic and resticprofile: pattern that the host, a tag or a path of a snapshot matches. For kopia: pattern that user@host:path, the host, the path or a tag of a snapshot matches. For borg and borgmatic: pattern of the names of archives. For s3: pattern of the keys below the prefix. For pbs: pattern of the groups, such as vm/100. For velero: pattern of the names of schedules or backups. Empty means all.
 	Snapshots string `yaml:"snapshots"`
 	// For command: absolute path of the program that reports the backup, in the form that docs/backups.md describes.
 	Command string `yaml:"command"`
