@@ -255,7 +255,15 @@ func (p *probe) gone(r *probes.Result) {
 	}
 }
 
-var errNothing = probes.Because(probes.NotFound, errors.New("there is no backup where it should be"))
+// nothing says that there is no backup, with the first of what the kind noted
+// instead: one that is not finished yet is why there is none.
+func nothing(notes []string) error {
+	const text = "there is no backup where it should be"
+	if len(notes) == 0 {
+		return probes.Because(probes.NotFound, errors.New(text))
+	}
+	return probes.Because(probes.NotFound, fmt.Errorf("%s; %s", text, notes[0]))
+}
 
 var errNotRun = probes.Because(probes.NotRun, errors.New("the newest backup has not been checked yet"))
 
@@ -269,7 +277,7 @@ func (p *probe) judge(place *place) job.Judgement {
 	case s.err != nil:
 		return job.Judge(s.err)
 	case len(s.Points) == 0:
-		return job.Judge(errNothing)
+		return job.Judge(nothing(s.Notes))
 	}
 	return r.latest(place, s)
 }

@@ -141,6 +141,19 @@ func TestVerdicts(t *testing.T) {
 	r.expect("a/local unknown not_found")
 }
 
+// Who has just made a first backup is told why it is not there.
+func TestABackupThatIsNotFinishedIsNamed(t *testing.T) {
+	job := filesJob("a", "/b/*.gz")
+	job.Settle = probes.Duration(time.Hour)
+	r := newRig(t, job)
+	r.write("/b/1.gz", packed("x"), time.Minute)
+	const want = "copy local: there is no backup where it should be; /b/1.gz has changed a moment ago, and is taken for unfinished"
+	faults := r.run().Faults
+	if len(faults) != 1 || faults[0].Err.Error() != want {
+		t.Errorf("%+v, want %q", faults, want)
+	}
+}
+
 func TestABadBackupIsNoRestorePoint(t *testing.T) {
 	r := newRig(t, filesJob("a", "/b/*.gz"))
 	r.write("/b/1.gz", packed("x"), 3*time.Hour)
