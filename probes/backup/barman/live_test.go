@@ -47,7 +47,8 @@ trap down EXIT
 q() { as psql -qAtX -h $S -d postgres -c "$1" > /dev/null; }
 cluster() { rm -rf pg; as $B/initdb -D pg -A trust -k --no-sync > initdb.log; }
 # Barman wants a segment to arrive before it begins, and another before it ends.
-start() { as mkdir -p home/main/incoming lock; up; q 'create table if not exists t(g int); insert into t select generate_series(1, 20000)'; q 'select pg_switch_wal()'; M cron || true; M archive-wal main; M backup main > backup.log 2>&1 || true; M archive-wal main; }
+start() { as mkdir -p home/main/incoming lock; up; q 'create table if not exists t(g int); insert into t select generate_series(1, 20000)'; q 'select pg_switch_wal()'; arrived; M cron || true; M archive-wal main; M backup main > backup.log 2>&1 || true; M archive-wal main; }
+arrived() { n=0; until ls home/main/incoming/* > /dev/null 2>&1; do n=$((n+1)); [ $n -lt 300 ]; sleep 0.1; done; }
 again() { rm -rf home/main; echo "$1" > options; start; down; }
 later() { for i in 1 2 3; do q "create table v$i as select 1"; q "select pg_switch_wal()"; done; M archive-wal main; }
 newest() { ls -d home/main/base/* | sort | tail -1; }
@@ -63,7 +64,7 @@ conf
 func original(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	shell.Run(t, dir, `chown postgres . ; echo 'compression = gzip' > options; cluster; start; later; [ "$(info status)" = DONE ]`)
+	shell.Run(t, dir, `chown postgres . ; echo 'compression = gzip' > options; cluster; start; later; [ "$(info status)" = DONE ] || { cat backup.log; exit 1; }`)
 	return dir
 }
 

@@ -111,6 +111,7 @@ func TestErrorsOfMariaDB(t *testing.T) {
 		{name: "a row that is there twice", stderr: "ERROR 1062 (23000) at line 30: Duplicate entry '7' for key 'PRIMARY'\n", want: "bad damaged"},
 		{name: "a command that MySQL may know", mysql: true, stderr: "ERROR 1064 (42000) at line 30: You have an error in your SQL syntax\n", want: "unknown unsupported"},
 		{name: "a full disk", stderr: "ERROR 1114 (HY000) at line 3: The table 'a' is full\n", want: "unknown too_large"},
+		{name: "a disk that was full for a temporary file", stderr: "ERROR 1030 (HY000) at line 3: Got error 59 'Temp file write failure' from InnoDB\n", want: "unknown too_large"},
 		{name: "a full disk, by its number", stderr: "ERROR 1030 (HY000) at line 3: Got error 28 \"No space left on device\" from storage engine InnoDB\n", want: "unknown too_large"},
 		{name: "a server that died", stderr: "ERROR 2013 (HY000) at line 3: Lost connection to server during query\n", want: "unknown unavailable"},
 	} {

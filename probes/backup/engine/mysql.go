@@ -240,8 +240,11 @@ func (e mysqlError) weigh() weight {
 	case "1115", "1273", "1286", "1524", "1126", "1127", "1128", "1193", "1305", "4161":
 		return lacking // character set, collation, storage engine, plugin, library, variable, function, data type
 	}
-	if strings.Contains(e.text, "Errcode: 28") || strings.Contains(e.text, "No space left on device") {
-		return full
+	// InnoDB says of a temporary file only that it could not be written.
+	for _, sign := range []string{"Errcode: 28", "No space left on device", "Temp file write failure"} {
+		if strings.Contains(e.text, sign) {
+			return full
+		}
 	}
 	return broken
 }
