@@ -209,6 +209,16 @@ type Task struct {
 	Restore Restore
 }
 
+// Unstamped returns the task without the stamps of its units, for a kind that has
+// it done by another: the other compares them with stamps of its own.
+func (t Task) Unstamped() Task {
+	t.Units = slices.Clone(t.Units)
+	for i := range t.Units {
+		t.Units[i].Stamp = ""
+	}
+	return t
+}
+
 // Loads reports whether what is restored must be loaded into an engine, too.
 func (t Task) Loads() bool {
 	return t.Depth == Loaded || t.Depth == Asserted && len(t.Restore.Assert.Queries) > 0

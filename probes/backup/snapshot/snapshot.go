@@ -129,7 +129,7 @@ func (c *copied) Check(ctx context.Context, task job.Task) job.Outcome {
 			continue
 		}
 		names[dir] = unit.ID
-		translated.Units = append(translated.Units, job.Unit{ID: dir, Bytes: unit.Bytes, Stamp: unit.Stamp})
+		translated.Units = append(translated.Units, job.Unit{ID: dir, Bytes: unit.Bytes})
 	}
 	if failed != nil && len(translated.Units) == 0 {
 		return job.Outcome{Err: failed, Units: known}

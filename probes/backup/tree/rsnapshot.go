@@ -211,7 +211,7 @@ func (g *generations) Check(ctx context.Context, task job.Task) job.Outcome {
 		return fmt.Sprint(list), err
 	}
 	return job.Unlocked(state, func(out *job.Outcome) error {
-		*out = turned(g.files.Check(ctx, task))
+		*out = turned(g.files.Check(ctx, task.Unstamped()))
 		out.Judged(job.Tool{Name: "builtin rsnapshot"})
 		if out.Err != nil || task.Point.ID == "" {
 			return out.Err

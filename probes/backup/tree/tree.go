@@ -147,5 +147,5 @@ func index(points []job.Point, id string) int {
 
 // Check checks trees as directories of files.
 func (t *trees) Check(ctx context.Context, task job.Task) job.Outcome {
-	return t.files.Check(ctx, task)
+	return t.files.Check(ctx, task.Unstamped())
 }
