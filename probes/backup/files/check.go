@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup/content"
@@ -50,6 +51,9 @@ func (l *location) inspect(ctx context.Context, task job.Task) job.Outcome {
 			break
 		}
 		f := l.unit(ctx, unit.ID, task.Depth)
+		if flaw := (*job.Flaw)(nil); errors.As(f.err, &flaw) && flaw.Reason == job.Empty {
+			linger(ctx)
+		}
 		if err := l.unchanged(ctx, unit); err != nil {
 			f = finding{err: err}
 		}
@@ -78,6 +82,16 @@ func (l *location) inspect(ctx context.Context, task job.Task) job.Outcome {
 		out.Reached = append(out.Reached, job.Read)
 	}
 	return out
+}
+
+// linger lets a truncation come to its end. Whoever writes over a large file
+// empties it first, and for some milliseconds it is empty and does not seem to
+// have changed: the kernel sets the time of a truncation last.
+func linger(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(100 * time.Millisecond):
+	}
 }
 
 // worse returns the worse of two errors: a flaw is worse than not to know, and
