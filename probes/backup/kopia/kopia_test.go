@@ -181,15 +181,15 @@ func TestMaintenance(t *testing.T) {
 
 func TestGroups(t *testing.T) {
 	day := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	small := []pack{{"paa1", 5, day}, {"pbb1", 6, day.Add(time.Hour)}, {"qaa2", 7, day.Add(24 * time.Hour)}}
+	small := []job.Pack{{Name: "paa1", Bytes: 5, Modified: day}, {Name: "pbb1", Bytes: 6, Modified: day.Add(time.Hour)}, {Name: "qaa2", Bytes: 7, Modified: day.Add(24 * time.Hour)}}
 	units := map[string]int64{}
-	for id, g := range groups(small) {
-		units[id] = g.unit(id).Bytes
+	for id, g := range job.ByDay(small, firstDigit) {
+		units[id] = g.Unit(id).Bytes
 	}
 	if diff := cmp.Diff(map[string]int64{"2026-01-01": 11, "2026-01-02": 7}, units); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if large := groups([]pack{{"paa1", largest, day}, {"pbb1", 6, day}}); len(large["2026-01-01/a"]) != 1 {
+	if large := job.ByDay([]job.Pack{{Name: "paa1", Bytes: job.LargestDay, Modified: day}, {Name: "pbb1", Bytes: 6, Modified: day}}, firstDigit); len(large["2026-01-01/a"]) != 1 {
 		t.Errorf("a large day is not cut: %v", large)
 	}
 }

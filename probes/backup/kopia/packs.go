@@ -23,17 +23,10 @@ import (
 	"hygiene_exporter/probes/internal/scratch"
 )
 
-// A pack is a file of the repository with contents.
-type pack struct {
-	id       string
-	bytes    int64
-	modified time.Time
-}
-
 // A directory is one of packs as it was listed.
 type directory struct {
 	modified time.Time
-	packs    []pack
+	packs    []job.Pack
 	below    []string // names of directories
 }
 
@@ -65,16 +58,16 @@ func (r *repository) see(ctx context.Context, c connection, sight *job.Sight) er
 	if err != nil {
 		return err
 	}
-	for id, group := range groups(packs) {
-		sight.Units = append(sight.Units, group.unit(id))
+	for id, group := range job.ByDay(packs, firstDigit) {
+		sight.Units = append(sight.Units, group.Unit(id))
 	}
 	slices.SortFunc(sight.Units, func(a, b job.Unit) int { return cmp.Compare(b.ID, a.ID) })
 	return nil
 }
 
 // packs lists the packs.
-func (r *repository) packs(ctx context.Context, c connection) ([]pack, error) {
-	var packs []pack
+func (r *repository) packs(ctx context.Context, c connection) ([]job.Pack, error) {
+	var packs []job.Pack
 	if c.local == "" {
 		err := r.decode(ctx, c, "blobs", func(list *json.Decoder) error {
 			return each(list, func(b struct {
@@ -84,7 +77,7 @@ func (r *repository) packs(ctx context.Context, c connection) ([]pack, error) {
 			},
 			) error {
 				if packID.MatchString(b.ID) {
-					packs = append(packs, pack{b.ID, b.Length, b.Time})
+					packs = append(packs, job.Pack{Name: b.ID, Bytes: b.Length, Modified: b.Time})
 				}
 				return nil
 			})
@@ -135,7 +128,7 @@ func (r *repository) walk(ctx context.Context, top, below string, seen map[strin
 			case entry.IsDir():
 				d.below = append(d.below, entry.Name())
 			case packID.MatchString(strings.TrimSuffix(id, ending)) && strings.HasSuffix(id, ending):
-				d.packs = append(d.packs, pack{strings.TrimSuffix(id, ending), file.Size(), file.ModTime()})
+				d.packs = append(d.packs, job.Pack{Name: strings.TrimSuffix(id, ending), Bytes: file.Size(), Modified: file.ModTime()})
 			}
 		}
 	}
@@ -152,47 +145,8 @@ func (r *repository) walk(ctx context.Context, top, below string, seen map[strin
 	return nil
 }
 
-// A group is the packs that are read together.
-type group []pack
-
-// largest is how many bytes the packs of one day may have that are read as one.
-const largest = 16 << 30
-
-// groups puts the packs of a day together: packs never change, so that a day that
-// is over stays as it was read, and only what is new has to be read soon. A day
-// with very much is cut in sixteen by the first digit of the names.
-func groups(packs []pack) map[string]group {
-	days := map[string]group{}
-	for _, p := range packs {
-		id := p.modified.UTC().Format(time.DateOnly)
-		days[id] = append(days[id], p)
-	}
-	list := map[string]group{}
-	for day, packs := range days {
-		if packs.unit(day).Bytes <= largest {
-			list[day] = packs
-			continue
-		}
-		for _, p := range packs {
-			id := day + "/" + p.id[1:2]
-			list[id] = append(list[id], p)
-		}
-	}
-	return list
-}
-
-func (g group) unit(id string) job.Unit {
-	u := job.Unit{ID: id}
-	var newest time.Time
-	for _, p := range g {
-		u.Bytes += p.bytes
-		if p.modified.After(newest) {
-			newest = p.modified
-		}
-	}
-	u.Stamp = newest.UTC().Format(time.RFC3339Nano) // those that are removed change nothing
-	return u
-}
+// firstDigit is that of the hash of a pack, behind the letter of its kind.
+func firstDigit(p job.Pack) string { return p.Name[1:2] }
 
 // A content is what the index knows of a piece of data.
 type content struct {
@@ -212,12 +166,12 @@ func (r *repository) read(ctx context.Context, c connection, task job.Task, out 
 	if err != nil {
 		return err
 	}
-	list := groups(packs)
+	list := job.ByDay(packs, firstDigit)
 	return out.ReadUnits(ctx, task, func(u job.Unit) (int64, error) { return r.group(ctx, c, list[u.ID]) })
 }
 
 // group reads the contents of packs.
-func (r *repository) group(ctx context.Context, c connection, g group) (int64, error) {
+func (r *repository) group(ctx context.Context, c connection, g job.Packs) (int64, error) {
 	dir, err := scratch.Make(r.host.Scratch)
 	if err != nil {
 		return 0, fmt.Errorf("there is no scratch directory: %w", err)
@@ -225,7 +179,7 @@ func (r *repository) group(ctx context.Context, c connection, g group) (int64, e
 	defer func() { _ = scratch.Remove(dir) }()
 	wanted := map[string]bool{}
 	for _, p := range g {
-		wanted[p.id] = true
+		wanted[p.Name] = true
 	}
 	w := &batches{dir: dir}
 	err = r.decode(ctx, c, "content-list", func(list *json.Decoder) error {

@@ -20,17 +20,10 @@ import (
 	"hygiene_exporter/probes/internal/idle"
 )
 
-// A pack is a file of the repository with data.
-type pack struct {
-	name     string
-	bytes    int64
-	modified time.Time
-}
-
 // A shard is one directory of packs as it was listed.
 type shard struct {
 	modified time.Time
-	packs    []pack
+	packs    []job.Pack
 }
 
 // see looks at a repository on a file system, before restic does: what is
@@ -64,15 +57,15 @@ func (r *repository) see(ctx context.Context, sight *job.Sight) error {
 	if err != nil {
 		return err
 	}
-	for id, group := range groups(packs) {
-		sight.Units = append(sight.Units, group.unit(id))
+	for id, group := range job.ByDay(packs, firstDigit) {
+		sight.Units = append(sight.Units, group.Unit(id))
 	}
 	slices.SortFunc(sight.Units, func(a, b job.Unit) int { return cmp.Compare(b.ID, a.ID) })
 	return nil
 }
 
 // packs lists the packs. A directory that has not changed is not listed again.
-func (r *repository) packs(ctx context.Context) ([]pack, error) {
+func (r *repository) packs(ctx context.Context) ([]job.Pack, error) {
 	dirs, err := r.host.Files.ReadDir(path.Join(r.local, "data"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, job.Flawed(job.Incomplete, "the repository lacks its data")
@@ -82,7 +75,7 @@ func (r *repository) packs(ctx context.Context) ([]pack, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	shards, all := map[string]shard{}, []pack(nil)
+	shards, all := map[string]shard{}, []job.Pack(nil)
 	for _, entry := range dirs {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -116,54 +109,15 @@ func (r *repository) shard(dir string, info fs.FileInfo) (shard, error) {
 		if err != nil || !fullID.MatchString(entry.Name()) {
 			continue // just removed, or just being written under another name
 		}
-		s.packs = append(s.packs, pack{path.Join(dir, entry.Name()), file.Size(), file.ModTime()})
+		s.packs = append(s.packs, job.Pack{Name: path.Join(dir, entry.Name()), Bytes: file.Size(), Modified: file.ModTime()})
 	}
 	return s, err
 }
 
 var fullID = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// A group is the packs that are read together.
-type group []pack
-
-// largest is how many bytes the packs of one day may have that are read as one.
-const largest = 16 << 30
-
-// groups puts the packs of a day together: packs never change, so that a day
-// that is over stays as it was read, and only what is new has to be read soon. A
-// day with very much is cut in sixteen by the first digit of the names.
-func groups(packs []pack) map[string]group {
-	days := map[string]group{}
-	for _, p := range packs {
-		id := p.modified.UTC().Format(time.DateOnly)
-		days[id] = append(days[id], p)
-	}
-	list := map[string]group{}
-	for day, packs := range days {
-		if packs.unit(day).Bytes <= largest {
-			list[day] = packs
-			continue
-		}
-		for _, p := range packs {
-			id := day + "/" + path.Base(p.name)[:1]
-			list[id] = append(list[id], p)
-		}
-	}
-	return list
-}
-
-func (g group) unit(id string) job.Unit {
-	u := job.Unit{ID: id}
-	var newest time.Time
-	for _, p := range g {
-		u.Bytes += p.bytes
-		if p.modified.After(newest) {
-			newest = p.modified
-		}
-	}
-	u.Stamp = newest.UTC().Format(time.RFC3339Nano) // those that are pruned change nothing
-	return u
-}
+// firstDigit is that of the hash of a pack.
+func firstDigit(p job.Pack) string { return path.Base(p.Name)[:1] }
 
 // read reads the packs of units, or shares of what is behind a server.
 func (r *repository) read(ctx context.Context, task job.Task, out *job.Outcome) error {
@@ -174,14 +128,14 @@ func (r *repository) read(ctx context.Context, task job.Task, out *job.Outcome) 
 	if err != nil {
 		return err
 	}
-	list := groups(packs)
+	list := job.ByDay(packs, firstDigit)
 	defer out.Judged(job.Tool{Name: "builtin sha256"})
 	return out.ReadUnits(ctx, task, func(u job.Unit) (int64, error) { return r.group(ctx, list[u.ID]) })
 }
 
-func (r *repository) group(ctx context.Context, g group) (read int64, worst error) {
+func (r *repository) group(ctx context.Context, g job.Packs) (read int64, worst error) {
 	for _, p := range g {
-		n, err := r.compare(ctx, p.name)
+		n, err := r.compare(ctx, p.Name)
 		read += n
 		worst = job.Worse(worst, err)
 		if ctx.Err() != nil {

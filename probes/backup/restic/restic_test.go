@@ -106,22 +106,22 @@ func TestValidate(t *testing.T) {
 
 func TestGroups(t *testing.T) {
 	day := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	small := []pack{{"/d/aa/aa1", 5, day}, {"/d/bb/bb1", 6, day.Add(time.Hour)}, {"/d/aa/aa2", 7, day.Add(24 * time.Hour)}}
+	small := []job.Pack{{Name: "/d/aa/aa1", Bytes: 5, Modified: day}, {Name: "/d/bb/bb1", Bytes: 6, Modified: day.Add(time.Hour)}, {Name: "/d/aa/aa2", Bytes: 7, Modified: day.Add(24 * time.Hour)}}
 	units := map[string]int64{}
-	for id, g := range groups(small) {
-		units[id] = g.unit(id).Bytes
+	for id, g := range job.ByDay(small, firstDigit) {
+		units[id] = g.Unit(id).Bytes
 	}
 	if diff := cmp.Diff(map[string]int64{"2026-01-01": 11, "2026-01-02": 7}, units); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	before := groups(small)["2026-01-01"].unit("x").Stamp
-	if pruned := groups(small[1:])["2026-01-01"].unit("x").Stamp; pruned != before {
+	before := job.ByDay(small, firstDigit)["2026-01-01"].Unit("x").Stamp
+	if pruned := job.ByDay(small[1:], firstDigit)["2026-01-01"].Unit("x").Stamp; pruned != before {
 		t.Error("what is pruned must not make the rest unread")
 	}
-	if added := groups(append(small, pack{"/d/cc/cc1", 1, day.Add(2 * time.Hour)}))["2026-01-01"].unit("x").Stamp; added == before {
+	if added := job.ByDay(append(small, job.Pack{Name: "/d/cc/cc1", Bytes: 1, Modified: day.Add(2 * time.Hour)}), firstDigit)["2026-01-01"].Unit("x").Stamp; added == before {
 		t.Error("what is added must be read")
 	}
-	large := groups([]pack{{"/d/aa/aa1", largest, day}, {"/d/bb/bb1", 6, day}})
+	large := job.ByDay([]job.Pack{{Name: "/d/aa/aa1", Bytes: job.LargestDay, Modified: day}, {Name: "/d/bb/bb1", Bytes: 6, Modified: day}}, firstDigit)
 	if len(large) != 2 || len(large["2026-01-01/a"]) != 1 {
 		t.Errorf("a large day is not cut: %v", large)
 	}
