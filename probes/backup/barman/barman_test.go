@@ -72,7 +72,7 @@ wals_directory = %(barman_home)s/wals/%(name)s
 barman_lock_directory = /run/barman
 `
 	sections := map[string]map[string]string{}
-	parseConfig(text, sections)
+	form().Parse(text, sections)
 	for server, want := range map[string]settings{
 		"main": {"/srv/barman/main/base", "/srv/barman/main/wals", "/srv/barman/main/incoming", "/srv/barman/main/errors", "/srv/barman"},
 		"far":  {"/mnt/far/base", "/srv/barman/wals/far", "/mnt/far/incoming", "/mnt/far/errors", "/run/barman"},

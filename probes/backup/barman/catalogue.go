@@ -3,7 +3,6 @@ package barman
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"regexp"
 	"strconv"
@@ -22,8 +21,7 @@ type settings struct {
 }
 
 const (
-	maxConfig = 1 << 20
-	maxInfo   = 1 << 20
+	maxInfo = 1 << 20
 )
 
 // places lists where Barman looks for its configuration.
@@ -34,39 +32,22 @@ func places(named string) []string {
 	return []string{"/etc/barman.conf", "/etc/barman/barman.conf"}
 }
 
+// form is that of Python's configparser.
+func form() cluster.Form { return cluster.Form{Separators: "=:", Comments: "#;", Fold: true} }
+
 // configuration reads the settings of the server.
 func (s *server) configuration() (settings, error) {
-	sections := map[string]map[string]string{}
-	found := false
-	for _, place := range places(s.options.ConfigFile) {
-		text, err := s.host.Files.ReadFile(place, maxConfig)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return settings{}, err
-		}
-		parseConfig(string(text), sections)
-		found = true
-		break
+	sections := cluster.Settings{}
+	found, err := form().Read(s.host.Files, places(s.options.ConfigFile), sections)
+	if err != nil {
+		return settings{}, err
 	}
 	if !found {
 		return settings{}, probes.Because(probes.NotFound, fmt.Errorf("there is no configuration of Barman at %s", strings.Join(places(s.options.ConfigFile), " or ")))
 	}
 	if dir := sections["barman"]["configuration_files_directory"]; dir != "" {
-		entries, err := s.host.Files.ReadDir(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if _, err := form().Include(s.host.Files, dir, sections); err != nil {
 			return settings{}, err
-		}
-		for _, entry := range entries {
-			if !strings.HasSuffix(entry.Name(), ".conf") {
-				continue
-			}
-			text, err := s.host.Files.ReadFile(path.Join(dir, entry.Name()), maxConfig)
-			if err != nil {
-				return settings{}, err
-			}
-			parseConfig(string(text), sections)
 		}
 	}
 	if sections[s.options.Server] == nil {
@@ -75,26 +56,7 @@ func (s *server) configuration() (settings, error) {
 	return settingsOf(s.options.Server, sections), nil
 }
 
-// parseConfig adds the settings of a file by section.
-func parseConfig(text string, sections map[string]map[string]string) {
-	section := ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]") {
-			section = line[1 : len(line)-1]
-			if sections[section] == nil {
-				sections[section] = map[string]string{}
-			}
-			continue
-		}
-		at := strings.IndexAny(line, "=:")
-		if at > 0 && sections[section] != nil && !strings.ContainsAny(line[:1], "#;") {
-			sections[section][strings.ToLower(strings.TrimSpace(line[:at]))] = strings.TrimSpace(line[at+1:])
-		}
-	}
-}
-
-func settingsOf(server string, sections map[string]map[string]string) settings {
+func settingsOf(server string, sections cluster.Settings) settings {
 	get := func(key, fallback string) string {
 		for _, section := range []string{server, "barman"} {
 			if value := sections[section][key]; value != "" {

@@ -105,14 +105,21 @@ func (l *Logs) history(ctx context.Context, found segment) error {
 
 // Units lists the units of the log, the newest first.
 func (l *Logs) Units() []job.Unit {
+	return Batches(l.batches, func(s segment) (int64, time.Time) { return s.size, s.modified })
+}
+
+// Batches makes units of segments that are read together, the newest first. of
+// says how large a segment is, and of when.
+func Batches[S any](batches map[string][]S, of func(S) (int64, time.Time)) []job.Unit {
 	var units []job.Unit
-	for id, list := range l.batches {
+	for id, list := range batches {
 		u := job.Unit{ID: id}
 		var newest time.Time
 		for _, s := range list {
-			u.Bytes += s.size
-			if s.modified.After(newest) {
-				newest = s.modified
+			size, modified := of(s)
+			u.Bytes += size
+			if modified.After(newest) {
+				newest = modified
 			}
 		}
 		u.Stamp = fmt.Sprintf("%d %d %s", len(list), u.Bytes, newest.UTC().Format(time.RFC3339Nano))

@@ -1,14 +1,12 @@
 package pgbackrest
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/cluster"
 )
 
 // settings are what the configuration of pgBackRest says of one repository.
@@ -36,8 +34,6 @@ func (s settings) media() string {
 	return "object_storage"
 }
 
-const maxConfig = 1 << 20
-
 // places lists where pgBackRest looks for its configuration.
 func places(named string) []string {
 	if named != "" {
@@ -46,24 +42,17 @@ func places(named string) []string {
 	return []string{"/etc/pgbackrest/pgbackrest.conf", "/etc/pgbackrest.conf"}
 }
 
+func form() cluster.Form { return cluster.Form{Separators: "=", Comments: "#"} }
+
 // configuration reads the settings of the repository.
 func (r *repository) configuration() (settings, error) {
-	sections := map[string]map[string]string{}
-	found := false
-	for _, place := range places(r.options.ConfigFile) {
-		text, err := r.host.Files.ReadFile(place, maxConfig)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return settings{}, err
-		}
-		parseConfig(string(text), sections)
-		found = true
-		break
+	sections := cluster.Settings{}
+	found, err := form().Read(r.host.Files, places(r.options.ConfigFile), sections)
+	if err != nil {
+		return settings{}, err
 	}
 	if r.options.ConfigFile == "" {
-		included, err := r.include(sections)
+		included, err := form().Include(r.host.Files, "/etc/pgbackrest/conf.d", sections)
 		if err != nil {
 			return settings{}, err
 		}
@@ -78,50 +67,9 @@ func (r *repository) configuration() (settings, error) {
 	return r.settings(sections)
 }
 
-// include reads the directory of further configuration files.
-func (r *repository) include(sections map[string]map[string]string) (found bool, err error) {
-	const dir = "/etc/pgbackrest/conf.d"
-	entries, err := r.host.Files.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	for _, entry := range entries {
-		if !strings.HasSuffix(entry.Name(), ".conf") {
-			continue
-		}
-		text, err := r.host.Files.ReadFile(path.Join(dir, entry.Name()), maxConfig)
-		if err != nil {
-			return found, err
-		}
-		parseConfig(string(text), sections)
-		found = true
-	}
-	return found, err
-}
-
-// parseConfig adds the settings of a file by section. What it does not
-// understand, pgBackRest itself complains of.
-func parseConfig(text string, sections map[string]map[string]string) {
-	section := ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]") {
-			section = line[1 : len(line)-1]
-			if sections[section] == nil {
-				sections[section] = map[string]string{}
-			}
-			continue
-		}
-		key, value, ok := strings.Cut(line, "=")
-		if ok && sections[section] != nil && !strings.HasPrefix(line, "#") {
-			sections[section][strings.TrimSpace(key)] = strings.TrimSpace(value)
-		}
-	}
-}
-
 // settings picks those of the repository. What is said of the stanza counts for
 // more than what is said for all.
-func (r *repository) settings(sections map[string]map[string]string) (settings, error) {
+func (r *repository) settings(sections cluster.Settings) (settings, error) {
 	get := func(fallback string, keys ...string) string {
 		for _, section := range []string{r.options.Stanza, "global"} {
 			for _, key := range keys {

@@ -1,7 +1,6 @@
 package pgbackrest
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"hygiene_exporter/probes/backup/cluster"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/backup/wal"
 )
@@ -106,21 +106,7 @@ func (r *repository) log(ctx context.Context, v *view, l *logs, d database) erro
 
 // units lists the units of the log, the newest first.
 func (l *logs) units() []job.Unit {
-	var units []job.Unit
-	for id, list := range l.batches {
-		u := job.Unit{ID: id}
-		var newest time.Time
-		for _, s := range list {
-			u.Bytes += s.size
-			if s.modified.After(newest) {
-				newest = s.modified
-			}
-		}
-		u.Stamp = fmt.Sprintf("%d %d %s", len(list), u.Bytes, newest.UTC().Format(time.RFC3339Nano))
-		units = append(units, u)
-	}
-	slices.SortFunc(units, func(a, b job.Unit) int { return cmp.Compare(b.ID, a.ID) })
-	return units
+	return cluster.Batches(l.batches, func(s segment) (int64, time.Time) { return s.size, s.modified })
 }
 
 // share is how much of a backup one unit holds.

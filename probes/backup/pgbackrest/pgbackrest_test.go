@@ -138,7 +138,7 @@ repo1-path=/srv/main
 lock-path=/run/pgbackrest
 `
 	sections := map[string]map[string]string{}
-	parseConfig(text, sections)
+	form().Parse(text, sections)
 	for _, c := range []struct {
 		repository string
 		want       settings
