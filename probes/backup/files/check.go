@@ -94,13 +94,12 @@ func linger(ctx context.Context) {
 	}
 }
 
-// worse returns the worse of two errors: a flaw is worse than not to know, and
-// the first is as bad as the next.
+// worse returns the error that counts, with the name of the unit that it is of.
 func worse(have, err error, unit string) error {
-	if err == nil || have != nil && (job.IsFlaw(have) || !job.IsFlaw(err)) {
+	if err == nil {
 		return have
 	}
-	return fmt.Errorf("%s: %w", path.Base(unit), err)
+	return job.Worse(have, fmt.Errorf("%s: %w", path.Base(unit), err))
 }
 
 func sum(a, b job.Count) job.Count {
