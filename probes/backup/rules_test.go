@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -9,45 +8,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"hygiene_exporter/alerts"
+	"hygiene_exporter/alerts/alertstest"
 	"hygiene_exporter/alerts/detect"
-	"hygiene_exporter/collector"
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup/job"
 )
-
-// embedded returns the rules of this probe as they are shipped.
-func embedded(t *testing.T) *detect.Rules {
-	t.Helper()
-	all, err := alerts.Rules()
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := slices.DeleteFunc(all, func(f detect.File) bool { return filepath.Base(f.Name) != "backup.yml" })
-	rules, err := detect.Load(own, Spec().Metrics)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rules
-}
 
 // alerts runs the probe, and returns which rules find something in what it
 // exports.
 func (r *rig) alerts(rules *detect.Rules) []string {
 	r.t.Helper()
 	result := r.run()
-	e := rules.Evaluate(r.t.Context(), &collector.Snapshot{At: r.now, Reports: map[string]*collector.Report{
-		"backup": {Probe: "backup", Outcome: collector.Succeeded, Run: 1, Samples: result.Samples},
-	}}, "backup")
-	if len(e.Errors) > 0 {
-		r.t.Fatal(e.Errors)
-	}
-	found := []string{}
-	for _, finding := range e.Findings {
-		found = append(found, strings.TrimPrefix(finding.Rule, "HygieneBackup"))
-	}
-	slices.Sort(found)
-	return slices.Compact(found)
+	return slices.Compact(alertstest.Found(r.t, rules, "backup", r.now, result.Samples, "HygieneBackup"))
 }
 
 // A state of the host is what a rule is about: a backup that is made, and time
@@ -99,7 +71,7 @@ func unreadable(age time.Duration) state {
 // Every rule fires on facts that the probe has exported of real backups, and
 // stays silent on those of the closest state that is in order.
 func TestRulesOnWhatIsExported(t *testing.T) {
-	rules := embedded(t)
+	rules := alertstest.Rules(t, "backup.yml", Spec().Metrics)
 	single := filesJob("db", "/b/*")
 	with := func(change func(*Job)) []Job {
 		j := single

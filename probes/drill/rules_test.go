@@ -1,32 +1,13 @@
 package drill
 
 import (
-	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"hygiene_exporter/alerts"
+	"hygiene_exporter/alerts/alertstest"
 	"hygiene_exporter/alerts/detect"
-	"hygiene_exporter/collector"
 )
-
-// embedded returns the rules of this probe as they are shipped.
-func embedded(t *testing.T) *detect.Rules {
-	t.Helper()
-	all, err := alerts.Rules()
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := slices.DeleteFunc(all, func(f detect.File) bool { return filepath.Base(f.Name) != "drill.yml" })
-	rules, err := detect.Load(own, Spec().Metrics)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rules
-}
 
 // alerts runs the probe, and returns which rules find something in what it
 // exports.
@@ -36,24 +17,13 @@ func (r *rig) alerts(rules *detect.Rules) []string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	e := rules.Evaluate(r.t.Context(), &collector.Snapshot{At: r.now, Reports: map[string]*collector.Report{
-		"drill": {Probe: "drill", Outcome: collector.Succeeded, Run: 1, Samples: result.Samples},
-	}}, "drill")
-	if len(e.Errors) > 0 {
-		r.t.Fatal(e.Errors)
-	}
-	found := []string{}
-	for _, finding := range e.Findings {
-		found = append(found, strings.TrimPrefix(finding.Rule, "HygieneDrill"))
-	}
-	slices.Sort(found)
-	return found
+	return alertstest.Found(r.t, rules, "drill", r.now, result.Samples, "HygieneDrill")
 }
 
 // Every rule fires on what the probe exports of a drill, and stays silent on the
 // closest state that is in order.
 func TestRulesOnWhatIsExported(t *testing.T) {
-	rules := embedded(t)
+	rules := alertstest.Rules(t, "drill.yml", Spec().Metrics)
 	yes, no := true, false
 	recorded := func(change func(*Record)) func(*rig) { return func(r *rig) { r.record(change) } }
 	fed := map[string]bool{}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"hygiene_exporter/alerts"
+	"hygiene_exporter/alerts/alertstest"
 	"hygiene_exporter/alerts/detect"
 	"hygiene_exporter/alerts/ledger"
 	"hygiene_exporter/collector"
@@ -147,15 +147,7 @@ func (r *rig) pair(name string, cut [2]string) {
 // What vanishes in silence is noticed, for every kind, and an alert fires for it.
 // Routes are told over netlink: the virtual machine takes them away.
 func TestNothingVanishesInSilence(t *testing.T) {
-	files, err := alerts.Rules()
-	if err != nil {
-		t.Fatal(err)
-	}
-	files = slices.DeleteFunc(files, func(f detect.File) bool { return filepath.Base(f.Name) != "redundancy.yml" })
-	rules, err := detect.Load(files, Spec().Metrics)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rules := alertstest.Rules(t, "redundancy.yml", Spec().Metrics)
 	seen := map[string]bool{group.Route: true}
 	for _, p := range pairs() {
 		kind, _, _ := strings.Cut(p.object, "/")

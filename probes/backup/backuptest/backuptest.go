@@ -7,6 +7,7 @@ package backuptest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,6 +129,38 @@ func Sample(cases []Case, n int) []Case {
 		some = append(some, cases[i])
 	}
 	return some
+}
+
+// First returns the first n cases, and all of them with HYGIENE_FULL=1: for a
+// table that has the cheap and the telling ones in front.
+func First(cases []Case, n int) []Case {
+	if os.Getenv("HYGIENE_FULL") == "" {
+		return cases[:n]
+	}
+	return cases
+}
+
+// Neighbours asserts that backups which begin during checks succeed, and that one
+// which runs is seen by its lock. The copy must tell of the log of a database.
+func (b Bench) Neighbours(t *testing.T, script, lock string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "w")
+	b.Shell.Run(t, b.Original, "cp -a . "+dir)
+	c := b.Kind.Open(b.Host, b.Options(dir, job.Options{}))
+	sight, err := c.Look(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sight.Log.IsZero() {
+		t.Error("the log is not seen")
+	}
+	task := job.Task{Depth: job.Read, Point: sight.Points[0], Units: sight.Units}
+	Beside(t, c, task, 1, func(ctx context.Context) *exec.Cmd { return b.Shell.Command(ctx, dir, script) })
+	busy := b.Shell.Run(t, dir, fmt.Sprintf(`as flock %[1]s sleep 60 > /dev/null 2>&1 & echo $!; for i in $(seq 100); do as flock -n %[1]s true || break; sleep 0.05; done`, lock))
+	defer b.Shell.Run(t, dir, "kill "+busy)
+	if got, _, _ := Check(t.Context(), c, task); got != "busy" {
+		t.Errorf("a lock that is held: %q", got)
+	}
 }
 
 // Run tries cases side by side.

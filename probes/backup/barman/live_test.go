@@ -3,9 +3,6 @@
 package barman_test
 
 import (
-	"context"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -68,13 +65,6 @@ func original(t *testing.T) string {
 	return dir
 }
 
-func sample(cases []backuptest.Case, n int) []backuptest.Case {
-	if os.Getenv("HYGIENE_FULL") == "" {
-		return cases[:n]
-	}
-	return cases
-}
-
 // TestLive tries all on copies of one cluster with its backups. Some cases make
 // backups of their own each time: most of them only with HYGIENE_FULL.
 func TestLive(t *testing.T) {
@@ -94,10 +84,10 @@ func TestLive(t *testing.T) {
 	shell.Run(t, b.Original, "cp -a . "+lean.Original+"; rm -rf "+lean.Original+"/pg")
 	lean.Run(t, kept())
 	b.Run(t, restores())
-	b.Run(t, sample(more(), 3))
+	b.Run(t, backuptest.First(more(), 3))
 	t.Run("neighbours", func(t *testing.T) {
 		t.Parallel()
-		neighbours(t, b)
+		b.Neighbours(t, "up; M backup main; M archive-wal main; M backup main; M archive-wal main; M check main; M delete main oldest", "lock/.main-backup.lock")
 	})
 }
 
@@ -173,30 +163,5 @@ func more() []backuptest.Case {
 		{Name: "as packed archives that are cut", Script: "again 'backup_compression = gzip'; keep $(newest)/data/base.tar.gz 50", Depth: job.Read, Want: "bad truncated"},
 		{Name: "a log that is not packed", Script: "again ''", Depth: job.Read, Want: "good"},
 		{Name: "a log packed by bzip2", Script: "again 'compression = pybzip2'", Depth: job.Read, Want: "good"},
-	}
-}
-
-// neighbours: backups that begin during checks succeed, and one that runs is
-// seen.
-func neighbours(t *testing.T, b backuptest.Bench) {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "w")
-	shell.Run(t, b.Original, "cp -a . "+dir)
-	c := b.Kind.Open(b.Host, b.Options(dir, job.Options{}))
-	sight, err := c.Look(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if sight.Log.IsZero() {
-		t.Error("the log is not seen")
-	}
-	task := job.Task{Depth: job.Read, Point: sight.Points[0], Units: sight.Units}
-	backuptest.Beside(t, c, task, 1, func(ctx context.Context) *exec.Cmd {
-		return shell.Command(ctx, dir, "up; M backup main; M archive-wal main; M backup main; M archive-wal main; M check main; M delete main oldest")
-	})
-	busy := shell.Run(t, dir, `as flock lock/.main-backup.lock sleep 60 > /dev/null 2>&1 & echo $!; for i in $(seq 100); do as flock -n lock/.main-backup.lock true || break; sleep 0.05; done`)
-	defer shell.Run(t, dir, "kill "+busy)
-	if got, _, _ := backuptest.Check(t.Context(), c, task); got != "busy" {
-		t.Errorf("a lock that is held: %q", got)
 	}
 }

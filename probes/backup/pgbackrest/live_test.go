@@ -4,9 +4,6 @@ package pgbackrest_test
 
 import (
 	"cmp"
-	"context"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -110,19 +107,12 @@ func TestLive(t *testing.T) {
 	lean.Original = filepath.Join(t.TempDir(), "lean")
 	shell.Run(t, b.Original, "cp -a . "+lean.Original+"; rm -rf "+lean.Original+"/pg")
 	lean.Run(t, repositories())
-	b.Run(t, sample(more(), 2))
-	b.Run(t, sample(restores(), 8))
+	b.Run(t, backuptest.First(more(), 2))
+	b.Run(t, backuptest.First(restores(), 8))
 	t.Run("neighbours", func(t *testing.T) {
 		t.Parallel()
-		neighbours(t, b)
+		b.Neighbours(t, "up; P backup --type=incr; P backup --type=full; P expire", "lock/demo-backup.lock")
 	})
-}
-
-func sample(cases []backuptest.Case, n int) []backuptest.Case {
-	if os.Getenv("HYGIENE_FULL") == "" {
-		return cases[:n]
-	}
-	return cases
 }
 
 func repositories() []backuptest.Case {
@@ -212,30 +202,5 @@ func restores() []backuptest.Case {
 		{Name: "a bundled one", Script: "again repo1-bundle=y", Depth: job.Restored, Want: "good"},
 		{Name: "with a table space", Script: "as mkdir space; up; q \"create tablespace s location '$D/space'\"; q 'create table w tablespace s as select * from t'; P backup --type=full; down", Depth: job.Loaded, Want: "good"},
 		{Name: "a changed byte in what is not packed", Script: "again compress-type=none; flip $(kept)", Depth: job.Restored, Want: "bad damaged"},
-	}
-}
-
-// neighbours: backups that begin during checks succeed, and one that runs is
-// seen.
-func neighbours(t *testing.T, b backuptest.Bench) {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "w")
-	shell.Run(t, b.Original, "cp -a . "+dir)
-	c := b.Kind.Open(b.Host, b.Options(dir, job.Options{}))
-	sight, err := c.Look(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if sight.Log.IsZero() {
-		t.Error("the log is not seen")
-	}
-	task := job.Task{Depth: job.Read, Point: sight.Points[0], Units: sight.Units}
-	backuptest.Beside(t, c, task, 1, func(ctx context.Context) *exec.Cmd {
-		return shell.Command(ctx, dir, "up; P backup --type=incr; P backup --type=full; P expire")
-	})
-	busy := shell.Run(t, dir, `as flock lock/demo-backup.lock sleep 60 > /dev/null 2>&1 & echo $!; for i in $(seq 100); do as flock -n lock/demo-backup.lock true || break; sleep 0.05; done`)
-	defer shell.Run(t, dir, "kill "+busy)
-	if got, _, _ := backuptest.Check(t.Context(), c, task); got != "busy" {
-		t.Errorf("a lock that is held: %q", got)
 	}
 }

@@ -146,9 +146,6 @@ func TestManyObjectsAreRememberedAlike(t *testing.T) {
 
 // A million objects take little memory.
 func TestAMillionObjects(t *testing.T) {
-	if testing.Short() {
-		t.Skip()
-	}
 	l := place(job.Options{})
 	s := l.begin()
 	for i := range 1_000_000 {
