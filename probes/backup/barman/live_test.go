@@ -17,7 +17,8 @@ var shell = backuptest.Shell{Library: `
 B=/usr/lib/postgresql/15/bin; D=$PWD; chmod a+x .. ../..
 S=/tmp/hygiene-pg-$$
 as() { setpriv --reuid postgres --regid postgres --init-groups env HOME=$D "$@"; }
-conf() { cat > barman.conf << END
+# Files come into their place as a whole: checks run meanwhile.
+conf() { cat > conf.new << END
 [barman]
 barman_user = postgres
 barman_home = $D/home
@@ -25,7 +26,7 @@ barman_lock_directory = $D/lock
 log_file = $D/barman.log
 configuration_files_directory = $D/barman.d
 END
-mkdir -p barman.d; cat > barman.d/main.conf << END
+mv conf.new barman.conf; mkdir -p barman.d; cat > conf.new << END
 [main]
 description = main
 conninfo = host=$S user=postgres dbname=postgres
@@ -36,16 +37,19 @@ immediate_checkpoint = true
 path_prefix = $B
 $(cat options 2> /dev/null || true)
 END
+mv conf.new barman.d/main.conf
 }
 M() { as barman -q -c $D/barman.conf "$@"; }
-up() { as mkdir -p $S; conf; as $B/pg_ctl -D pg -s -w -l pg.log -o "-k $S -c listen_addresses= -c archive_mode=on -c fsync=off -c archive_command='cp %p $D/home/main/incoming/%f'" start; }
+up() { as mkdir -p $S; conf; as $B/pg_ctl -D pg -s -w -l pg.log -o "-k $S -c listen_addresses= -c archive_mode=on -c fsync=off -c archive_command='cp %p $D/home/%f && mv $D/home/%f $D/home/main/incoming/'" start; }
 down() { [ ! -e pg/postmaster.pid ] || as $B/pg_ctl -D pg -s -w -m fast stop; rm -rf $S; }
 trap down EXIT
 q() { as psql -qAtX -h $S -d postgres -c "$1" > /dev/null; }
 cluster() { rm -rf pg; as $B/initdb -D pg -A trust -k --no-sync > initdb.log; }
 # Barman wants a segment to arrive before it begins, and another before it ends.
-start() { as mkdir -p home/main/incoming lock; up; q 'create table if not exists t(g int); insert into t select generate_series(1, 20000)'; q 'select pg_switch_wal()'; arrived; M cron || true; M archive-wal main; M backup main > backup.log 2>&1 || true; M archive-wal main; }
-arrived() { n=0; until ls home/main/incoming/* > /dev/null 2>&1; do n=$((n+1)); [ $n -lt 300 ]; sleep 0.1; done; }
+start() { as mkdir -p home/main/incoming lock; up; q 'create table if not exists t(g int); insert into t select generate_series(1, 20000)'; q 'select pg_switch_wal()'; archived; M backup main > backup.log 2>&1 || true; M archive-wal main; }
+there() { n=0; until ls $1 > /dev/null 2>&1; do n=$((n+1)); [ $n -lt 300 ]; sleep 0.1; $2; done; }
+# Its cron begins another archive-wal, which keeps ours from working.
+archived() { there 'home/main/incoming/*' true; M cron || true; M archive-wal main; there 'home/main/wals/*/0*' 'M archive-wal main'; }
 again() { rm -rf home/main; echo "$1" > options; start; down; }
 later() { for i in 1 2 3; do q "create table v$i as select 1"; q "select pg_switch_wal()"; done; M archive-wal main; }
 newest() { ls -d home/main/base/* | sort | tail -1; }
