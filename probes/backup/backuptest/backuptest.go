@@ -66,6 +66,14 @@ func (s Shell) Run(t testing.TB, dir, script string) string {
 	return string(out)
 }
 
+// Duplicate copies a directory that a Shell filled into the place of another that is
+// not there yet. No line of a Library runs meanwhile: such lines may write, and
+// several copies are made at the same time.
+func Duplicate(t testing.TB, from, to string) {
+	t.Helper()
+	Shell{}.Run(t, from, "cp -a . "+to)
+}
+
 // Answer puts a judgement into words, such as "good" or "unknown auth".
 func Answer(err error) string {
 	j := job.Judge(err)
@@ -145,7 +153,8 @@ func First(cases []Case, n int) []Case {
 func (b Bench) Neighbours(t *testing.T, script, lock string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "w")
-	b.Shell.Run(t, b.Original, "cp -a . "+dir)
+	Duplicate(t, b.Original, dir)
+	b.Shell.Run(t, dir, "true") // the lines of its library are for this place
 	c := b.Kind.Open(b.Host, b.Options(dir, job.Options{}))
 	sight, err := c.Look(t.Context())
 	if err != nil {
@@ -177,7 +186,7 @@ func (b Bench) Run(t *testing.T, cases []Case) {
 func (b Bench) try(t *testing.T, c Case) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "w")
-	b.Shell.Run(t, b.Original, "cp -a . "+dir)
+	Duplicate(t, b.Original, dir)
 	b.Shell.Run(t, dir, c.Script)
 	task := job.Task{Depth: c.Depth, Restore: c.Restore}
 	task.Restore.Scratch = t.TempDir()

@@ -85,7 +85,8 @@ func TestLive(t *testing.T) {
 	}
 	lean := b
 	lean.Original = filepath.Join(t.TempDir(), "lean")
-	shell.Run(t, b.Original, "cp -a . "+lean.Original+"; rm -rf "+lean.Original+"/pg")
+	backuptest.Duplicate(t, b.Original, lean.Original)
+	shell.Run(t, lean.Original, "rm -rf pg")
 	lean.Run(t, kept())
 	b.Run(t, restores())
 	b.Run(t, backuptest.First(more(), 3))

@@ -13,11 +13,12 @@ import (
 )
 
 // shell makes a cluster and its backups, and harms them. A script that starts
-// the cluster need not stop it.
+// the cluster need not stop it. The configuration comes into its place as a whole:
+// checks run meanwhile.
 var shell = backuptest.Shell{Library: `
 B=/usr/lib/postgresql/15/bin; D=$PWD; chmod a+x .. ../..
 as() { setpriv --reuid postgres --regid postgres --init-groups env HOME=/nonexistent "$@"; }
-conf() { cat > pgbackrest.conf << END
+conf() { cat > conf.new << END
 [global]
 repo1-path=$D/repo
 repo1-retention-full=2
@@ -31,7 +32,7 @@ $(cat options 2> /dev/null || true)
 pg1-path=$D/pg
 pg1-socket-path=$S
 END
-}
+mv conf.new pgbackrest.conf; }
 P() { as pgbackrest --config=$D/pgbackrest.conf --stanza=demo "$@"; }
 S=/tmp/hygiene-pg-$$
 up() { as mkdir -p $S; conf; as $B/pg_ctl -D pg -s -w -l pg.log -o "-k $S -c listen_addresses= -c archive_mode=on -c fsync=off -c archive_command='pgbackrest --config=$D/pgbackrest.conf --stanza=demo archive-push %p'" start; }
@@ -105,7 +106,8 @@ func TestLive(t *testing.T) {
 	b := bench(t, "")
 	lean := b
 	lean.Original = filepath.Join(t.TempDir(), "lean")
-	shell.Run(t, b.Original, "cp -a . "+lean.Original+"; rm -rf "+lean.Original+"/pg")
+	backuptest.Duplicate(t, b.Original, lean.Original)
+	shell.Run(t, lean.Original, "rm -rf pg")
 	lean.Run(t, repositories())
 	b.Run(t, backuptest.First(more(), 2))
 	b.Run(t, backuptest.First(restores(), 8))

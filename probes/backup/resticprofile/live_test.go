@@ -71,7 +71,7 @@ R init; R backup --tag nightly src; chmod -R u+w repo`)
 	})
 	t.Run("the status file is evidence", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "w")
-		shell.Run(t, from, "cp -a . "+dir)
+		backuptest.Duplicate(t, from, dir)
 		shell.Run(t, dir, `one '  status-file: status.json' '  check: {read-data: true}'
 now=$(date -u +%FT%TZ); echo '{"profiles": {"default": {"check": {"success": true, "time": "'$now'"}, "backup": {"success": false, "time": "'$now'", "error": "exit status 1"}}}}' > status.json`)
 		sight, err := b.Kind.Open(b.Host, b.Options(dir, job.Options{})).Look(t.Context())

@@ -14,12 +14,12 @@ import (
 )
 
 // shell makes and harms trees. The configuration is written anew for the copy that
-// a case works on.
+// a case works on, and comes into its place as a whole: checks run meanwhile.
 var shell = backuptest.Shell{Library: `
 tab()  { printf '%s' "$1"; shift; printf '\t%s' "$@"; echo; }
 conf() { { tab config_version 1.2; tab snapshot_root $PWD/root/; tab cmd_cp /bin/cp; tab cmd_rm /bin/rm; tab cmd_rsync ${RSYNC:-/usr/bin/rsync}
            tab retain alpha 6; tab retain beta 3; tab logfile $PWD/log; tab lockfile $PWD/lock; tab verbose 1; tab loglevel 3
-           tab rsync_long_args --delete --numeric-ids; tab backup $PWD/src/ local/; } > conf; }
+           tab rsync_long_args --delete --numeric-ids; tab backup $PWD/src/ local/; } > conf.new; mv conf.new conf; }
 [ -e noconf ] || conf
 R() { rsnapshot -c $PWD/conf "$@" > out 2>&1 || { code=$?; cat out; return $code; }; }
 `}
