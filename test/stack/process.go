@@ -150,19 +150,55 @@ func (p *Process) Restart(ctx context.Context) error {
 	return p.Start(ctx)
 }
 
-// freeAddress returns an address on which nobody listens. Its port is below those
-// that the kernel gives to connections: nobody takes it while its program is
-// being started again.
+// freeAddress returns an address on which nobody listens, and which nobody else is
+// given: neither while its program has not been started yet, nor while it is being
+// started again. Its port is below those that the kernel gives to connections.
 func freeAddress(ctx context.Context) (string, error) {
-	var errs []error
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
-		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-		if err == nil {
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
+	for range portBlocks * portsPerBlock {
+		if ports.left == 0 {
+			if err := ports.claim(ctx); err != nil {
+				return "", err
+			}
+		}
+		ports.next, ports.left = ports.next+1, ports.left-1
+		address := fmt.Sprintf("127.0.0.1:%d", ports.next-1)
+		if listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address); err == nil {
 			listener.Close()
 			return address, nil
 		}
+	}
+	return "", errors.New("there is no port that is free")
+}
+
+const (
+	firstPort     = 10_000
+	portBlocks    = 40
+	portsPerBlock = 500
+)
+
+// ports are those that this process may give away, each once.
+var ports portRange
+
+type portRange struct {
+	mu         sync.Mutex
+	next, left int
+	held       []net.Listener // one in each block
+}
+
+// claim takes a block of ports for this process, until it ends: whoever listens on
+// the first port of a block has it, and several test programs run at the same time.
+func (r *portRange) claim(ctx context.Context) error {
+	var errs []error
+	for _, block := range rand.Perm(portBlocks) {
+		first := firstPort + block*portsPerBlock
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", first))
+		if err == nil {
+			r.next, r.left, r.held = first+1, portsPerBlock-1, append(r.held, listener)
+			return nil
+		}
 		errs = append(errs, err)
 	}
-	return "", errors.Join(errs...)
+	return errors.Join(errs...)
 }
