@@ -4,7 +4,6 @@
 package support
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
@@ -17,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"hygiene_exporter/probes/internal/assignments"
 	"hygiene_exporter/probes/internal/rootfs"
 )
 
@@ -221,22 +221,5 @@ func osRelease(files *rootfs.FS) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseOSRelease(data), nil
-}
-
-func parseOSRelease(data []byte) map[string]string {
-	values := map[string]string{}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for lines.Scan() {
-		line := strings.TrimSpace(lines.Text())
-		key, value, ok := strings.Cut(line, "=")
-		if !ok || line[0] == '#' {
-			continue
-		}
-		if len(value) > 1 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0] {
-			value = value[1 : len(value)-1]
-		}
-		values[key] = value
-	}
-	return values
+	return assignments.Parse(data), nil
 }

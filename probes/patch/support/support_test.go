@@ -108,15 +108,3 @@ func FuzzDistroInfo(f *testing.F) {
 		}
 	})
 }
-
-// A value has no quotes around it, whatever the file.
-func FuzzOSRelease(f *testing.F) {
-	f.Add("ID=\"debian\"\n")
-	f.Fuzz(func(t *testing.T, file string) {
-		for key := range parseOSRelease([]byte(file)) {
-			if !strings.Contains(file, key) {
-				t.Errorf("%q", key)
-			}
-		}
-	})
-}

@@ -1,13 +1,12 @@
 package dnf
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
 	"regexp"
 	"strings"
 	"time"
 
+	"hygiene_exporter/probes/internal/assignments"
 	"hygiene_exporter/probes/internal/rootfs"
 	"hygiene_exporter/probes/patch/rpm/repository"
 )
@@ -20,11 +19,8 @@ func platform(files *rootfs.FS) string {
 		if err != nil {
 			continue
 		}
-		lines := bufio.NewScanner(bytes.NewReader(data))
-		for lines.Scan() {
-			if value, ok := strings.CutPrefix(strings.TrimSpace(lines.Text()), "PLATFORM_ID="); ok {
-				return strings.Trim(value, `"'`)
-			}
+		if value := assignments.Parse(data)["PLATFORM_ID"]; value != "" {
+			return value
 		}
 	}
 	return ""
