@@ -47,6 +47,11 @@ type Command struct {
 	// without the line end behind it, so that a privileged command has none.
 	Secrets map[string]string
 
+	// Environment is the object, such as {1}, whose lines NAME=value the program finds
+	// in its environment, and nobody in its arguments or in an error. Its pattern says
+	// which names there may be.
+	Environment string
+
 	// Privileged commands go to the root helper where one is installed.
 	Privileged bool
 }

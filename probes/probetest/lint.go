@@ -136,6 +136,10 @@ var placeholder = regexp.MustCompile(`\{(\d+)\}`)
 // but an object must not be taken for an option, and not for two lines.
 var attacks = []string{"", "-rf", "--help", "a\nb", "a\x00b"}
 
+// foreign are environments that no command may be given: they would make it run
+// something else.
+var foreign = []string{"LD_PRELOAD=/x\n", "PATH=/x\n", "HOME=/x\n", "A=b\x00\n", "A=b", "\n"}
+
 func checkCommands(t T, spec probes.Spec, _ Options) {
 	entries := map[string]bool{}
 	for _, c := range spec.Commands {
@@ -150,7 +154,7 @@ func checkCommands(t T, spec probes.Spec, _ Options) {
 			t.Errorf("%s: the help %q is no sentence", c.Entry, c.Help)
 		}
 		used := map[string]bool{}
-		for _, arg := range slices.Concat(c.Argv, c.Through, slices.Collect(maps.Values(c.Secrets))) {
+		for _, arg := range slices.Concat(c.Argv, c.Through, slices.Collect(maps.Values(c.Secrets)), []string{c.Environment}) {
 			for _, match := range placeholder.FindAllStringSubmatch(arg, -1) {
 				used[match[1]] = true
 			}
@@ -160,7 +164,11 @@ func checkCommands(t T, spec probes.Spec, _ Options) {
 				t.Errorf("%s: the object %d is not used", c.Entry, i)
 			}
 			whole := regexp.MustCompile("^(?:" + pattern.String() + ")$")
-			for _, attack := range attacks {
+			list := attacks
+			if c.Environment == fmt.Sprintf("{%d}", i) {
+				list = foreign
+			}
+			for _, attack := range list {
 				if whole.MatchString(attack) {
 					t.Errorf("%s: the object %d may be %q", c.Entry, i, attack)
 				}

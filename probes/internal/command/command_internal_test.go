@@ -22,6 +22,7 @@ func example() []probes.Spec {
 			{Entry: "say", Argv: []string{"echo", "said:{0}"}, Objects: patterns("[a-z ]+")},
 			{Entry: "id", Argv: []string{"id", "-u"}, Privileged: true},
 			{Entry: "told", Argv: []string{"printenv", "WORD"}, Objects: patterns("[a-z]+"), Secrets: map[string]string{"WORD": "/secrets/{0}"}},
+			{Entry: "given", Argv: []string{"printenv", "KEY_A", "{0}"}, Objects: patterns("[A-Z_]+", `(KEY_[A-Z]+=[^\x00\n]*\n)*`), Environment: "{1}"},
 			{Entry: "through", Through: []string{"env", "X=1"}, Argv: []string{"printenv", "X"}},
 			{Entry: "absent", Through: []string{"env", "X=1"}, Argv: []string{"no-such-program"}},
 			{Entry: "missing", Argv: []string{"no-such-program"}, Privileged: true},
@@ -73,6 +74,11 @@ func TestRun(t *testing.T) {
 			call: []string{"say", "a"}, want: "said:a\n",
 		},
 		{name: "a secret is in the environment, without its line end", options: Options{Own: true, Read: secrets}, call: []string{"told", "good"}, want: "open sesame\n"},
+		{name: "an environment", options: Options{Own: true}, call: []string{"given", "KEY_B", "KEY_A=one two\nKEY_B=" + strings.Repeat("x", 5000) + "\n"}, want: "one two\n" + strings.Repeat("x", 5000) + "\n"},
+		{
+			name: "an environment of another name is not told", options: Options{Own: true}, call: []string{"given", "KEY_B", "KEY_A=sesame\nLD_PRELOAD=/sesame\n"},
+			reason: probes.Malformed, text: "command given: it may not be given such an environment",
+		},
 		{
 			name: "a secret that is not there", options: Options{Own: true, Read: secrets}, call: []string{"told", "none"},
 			reason: probes.Auth, text: "the file of a secret, /secrets/none, does not exist",

@@ -68,11 +68,11 @@ func newEntry(command probes.Command) (*entry, error) {
 		dash := strings.HasPrefix(text, "-") || strings.HasPrefix(text, `\-`)
 		e.objects = append(e.objects, pattern{whole, dash})
 	}
-	if command.Privileged && len(command.Secrets) > 0 {
+	if command.Privileged && (len(command.Secrets) > 0 || command.Environment != "") {
 		return nil, errors.New("a privileged command has no secrets")
 	}
 	used := make([]bool, len(e.objects))
-	for i, argument := range slices.Concat(command.Argv, command.Through, slices.Collect(maps.Values(command.Secrets))) {
+	for i, argument := range slices.Concat(command.Argv, command.Through, slices.Collect(maps.Values(command.Secrets)), []string{command.Environment}) {
 		for _, match := range placeholder.FindAllStringSubmatch(argument, -1) {
 			n, err := strconv.Atoi(match[1])
 			if err != nil || n >= len(used) || i == 0 {
@@ -117,7 +117,7 @@ func fill(text string, objects []string) string {
 // maxSecret bounds a secret, as the kernel bounds a variable.
 const maxSecret = 64 << 10
 
-// environment returns the variables that hold the secrets. The objects are those
+// environment returns the variables that hold the secrets and the like. The objects are those
 // that argv has accepted.
 func (e *entry) environment(objects []string, read func(path string, limit int64) ([]byte, error)) ([]string, error) {
 	var list []string
@@ -136,6 +136,9 @@ func (e *entry) environment(objects []string, read func(path string, limit int64
 		}
 		list = append(list, name+"="+value)
 	}
+	for assignment := range strings.Lines(fill(e.command.Environment, objects)) {
+		list = append(list, strings.TrimSuffix(assignment, "\n"))
+	}
 	return list, nil
 }
 
@@ -145,8 +148,16 @@ func (e *entry) accepts(objects []string) error {
 		return fmt.Errorf("command %s takes %d objects, not %d", e.command.Entry, len(e.objects), len(objects))
 	}
 	for i, object := range objects {
-		if p := e.objects[i]; len(object) > maxObject || strings.ContainsRune(object, 0) ||
-			(strings.HasPrefix(object, "-") && !p.dash) || !p.MatchString(object) {
+		secret, longest := e.command.Environment == fmt.Sprintf("{%d}", i), maxObject
+		if secret {
+			longest = maxSecret
+		}
+		p := e.objects[i]
+		switch {
+		case len(object) <= longest && !strings.ContainsRune(object, 0) && (p.dash || !strings.HasPrefix(object, "-")) && p.MatchString(object):
+		case secret:
+			return probes.Because(probes.Malformed, fmt.Errorf("command %s: it may not be given such an environment", e.command.Entry))
+		default:
 			return probes.Because(probes.Malformed,
 				fmt.Errorf("command %s: %.40q is no object that it may be given", e.command.Entry, object))
 		}
