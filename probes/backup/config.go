@@ -105,6 +105,8 @@ type Restore struct {
 	Source string `yaml:"source"`
 	// How much is restored of a backup that is made of files, such as 1GiB; 0 means all of it. The time for all is extrapolated.
 	Sample Size `yaml:"sample"`
+	// For kinds that restore files, such as restic: patterns of the paths, relative to what is restored, of dumps of databases among them, such as "var/backups/*.sql.gz"; one without a slash is of names alone. They are loaded for verify.loaded and for queries, and each pattern must match one.
+	Load []string `yaml:"load"`
 	// What must hold of what was restored.
 	Assert job.Assert `yaml:"assert"`
 	// How much memory each process of the engine may have that loads what was restored, such as 4GiB; 0 means 1GiB. It is never more than three quarters of what the service may have (MemoryMax=).
@@ -219,18 +221,30 @@ func (j Job) validate() error {
 			errs = append(errs, probes.At(fmt.Sprintf("restore.assert.queries[%d]", i), err))
 		}
 	}
-	kind, known := kindOf(j.Kind)
+	kind, known := j.kind()
 	if !known {
 		at("kind", "%.40q is unknown; there are %s", j.Kind, strings.Join(kindNames(), ", "))
 		return errors.Join(errs...)
 	}
 	for _, d := range []job.Depth{job.Restored, job.Loaded, job.Asserted} {
-		if j.Verify.interval(d) > 0 && !slices.Contains(kind.Depths, d) {
+		switch {
+		case j.Verify.interval(d) == 0 || slices.Contains(kind.Depths, d):
+		case d == job.Loaded && kind.Trees:
+			at("verify.loaded", "restore.load does not say which files the dumps are")
+		default:
 			at("verify."+string(d), "the kind %s cannot be checked so deeply", kind.Name)
 		}
 	}
+	for i, pattern := range j.Restore.Load {
+		if pattern == "" || !doublestar.ValidatePattern(pattern) {
+			at(fmt.Sprintf("restore.load[%d]", i), "%.80q is not a valid pattern", pattern)
+		}
+	}
+	if len(j.Restore.Load) > 0 && !kind.Trees {
+		at("restore.load", "the kind %s restores no files among which there could be dumps", kind.Name)
+	}
 	if len(j.Restore.Assert.Queries) > 0 && !slices.Contains(kind.Depths, job.Loaded) {
-		at("restore.assert.queries", "the kind %s loads nothing that could be asked", kind.Name)
+		at("restore.assert.queries", "nothing is loaded that could be asked%s", map[bool]string{true: ": set restore.load"}[kind.Trees])
 	}
 	if j.Verify.Asserted > 0 && j.Restore.Assert.None() {
 		at("verify.asserted", "there is nothing under restore.assert")

@@ -59,6 +59,15 @@ func kindOf(name string) (job.Kind, bool) {
 	return list[i], true
 }
 
+// kind returns the kind of a job, with what the job lets it do.
+func (j Job) kind() (job.Kind, bool) {
+	kind, known := kindOf(j.Kind)
+	if kind.Trees && len(j.Restore.Load) > 0 && !slices.Contains(kind.Depths, job.Loaded) {
+		kind.Depths = append(slices.Clone(kind.Depths), job.Loaded)
+	}
+	return kind, known
+}
+
 func kindNames() []string {
 	var names []string
 	for _, k := range kinds() {

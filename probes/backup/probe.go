@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/dumps"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/internal/scratch"
 )
@@ -57,9 +58,10 @@ func newProbe(c *Config, host probes.Host) *probe {
 	for i := range c.Jobs {
 		j := &c.Jobs[i]
 		j.Owner = cmp.Or(j.Owner, c.Owner)
-		kind, _ := kindOf(j.Kind) // it was validated
+		kind, _ := j.kind() // it was validated
 		for _, conf := range j.copies() {
-			p.places = append(p.places, &place{job: j, conf: conf, kind: kind, copy: kind.Open(host, conf.Options)})
+			c := dumps.Within(kind.Open(host, conf.Options), host, j.Restore.Load)
+			p.places = append(p.places, &place{job: j, conf: conf, kind: kind, copy: c})
 		}
 	}
 	return p

@@ -33,6 +33,7 @@ func Kind() job.Kind {
 		Keys:     []string{"repository", "password_file", "key_directory", "ssh_command", "snapshots"},
 		Needs:    []string{"repository", "password_file"},
 		Depths:   Depths(),
+		Trees:    true,
 		Commands: Commands(),
 		Check:    validate,
 		Open: func(host probes.Host, o job.Options) job.Copy {

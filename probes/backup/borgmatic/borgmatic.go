@@ -33,6 +33,7 @@ func Kind() job.Kind {
 		Keys:     []string{"config_file", "repository", "password_file", "key_directory", "ssh_command", "snapshots"},
 		Needs:    []string{"config_file"},
 		Depths:   borg.Depths(),
+		Trees:    true,
 		Commands: borg.Commands(),
 		Check:    validate,
 		Open:     func(host probes.Host, o job.Options) job.Copy { return &backup{host: host, options: o} },

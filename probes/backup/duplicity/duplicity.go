@@ -31,6 +31,7 @@ func Kind() job.Kind {
 		Keys:     []string{"repository", "password_file", "archive_dir"},
 		Needs:    []string{"repository"},
 		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Asserted},
+		Trees:    true,
 		Commands: commands(),
 		Check:    validate,
 		Open:     open,

@@ -23,6 +23,7 @@ import (
 	"hygiene_exporter/probes/backup/engine"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/backup/stream"
+	"hygiene_exporter/probes/internal/rootfs"
 )
 
 // Kind describes the kind.
@@ -33,10 +34,30 @@ func Kind() job.Kind {
 		Keys:     []string{"paths", "exclude", "set", "content", "manifest", "settle"},
 		Needs:    []string{"paths"},
 		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Loaded, job.Asserted},
+		Trees:    true,
 		Commands: slices.Concat(stream.Commands(), programs(), engine.Commands()),
 		Check:    validate,
 		Open:     func(host probes.Host, o job.Options) job.Copy { return open(host, o) },
 	}
+}
+
+// Local returns the kind for files that the agent itself has restored or downloaded:
+// they are on its own file system, wherever that of the host is. want is what they
+// must hold, as in the option content; Check takes their Units.
+func Local(host probes.Host, want string) job.Copy {
+	if !host.Files.Own() {
+		host.Files = rootfs.New(rootfs.Paths{})
+	}
+	return Kind().Open(host, job.Options{Content: want, Settle: 1})
+}
+
+// Units returns a unit for each path.
+func Units(paths []string) []job.Unit {
+	var list []job.Unit
+	for _, name := range paths {
+		list = append(list, job.Unit{ID: name})
+	}
+	return list
 }
 
 // The words for how files make a backup.

@@ -55,6 +55,8 @@ type Options struct {
 	ArchiveDir string `yaml:"archive_dir"`
 	// For restic, resticprofile, borg, borgmatic, kopia and duplicity: file that holds the password, which the agent must be able to read.
 	PasswordFile string `yaml:"password_file"`
+	// For restic: file of lines NAME=value, as EnvironmentFile= of systemd takes it, with what lets restic into a storage: AWS_ACCESS_KEY_ID, B2_ACCOUNT_KEY, RESTIC_REST_PASSWORD and the like. Other variables in it are left out.
+	EnvironmentFile string `yaml:"environment_file"`
 	// For borg and borgmatic: directory with the key files, such as /root/.config/borg/keys, for a repository that does not hold its key itself.
 	KeyDirectory string `yaml:"key_directory"`
 	// For borg and borgmatic: how the server is reached, with options for the server, the user, keys and known hosts alone, such as ssh -i /etc/hygiene_exporter/key. Empty means ssh. What else it takes, a wrapper under commands sets as BORG_RSH.
@@ -91,6 +93,7 @@ type Kind struct {
 	Keys     []string // of Options that it takes
 	Needs    []string // of Keys that must be set
 	Depths   []Depth  // that it can reach
+	Trees    bool     // what it restores are files, among which there may be dumps
 	Log      bool     // it sees the log of changes that is archived behind a backup
 	Commands []probes.Command
 	// Check returns what else is wrong with options; nil: nothing can be.

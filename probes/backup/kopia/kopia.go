@@ -36,6 +36,7 @@ func Kind() job.Kind {
 		Keys:     []string{"config_file", "password_file", "snapshots"},
 		Needs:    []string{"config_file", "password_file"},
 		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Asserted},
+		Trees:    true,
 		Commands: commands(),
 		Check:    validate,
 		Open:     func(host probes.Host, o job.Options) job.Copy { return &repository{host: host, options: o} },

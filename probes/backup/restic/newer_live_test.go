@@ -86,22 +86,25 @@ func TestLiveNewerNeighbours(t *testing.T) {
 // A step is one state of a server, one after the other.
 type step struct {
 	name, script string
-	line         string // of a wrapper
+	line         string // further ones of the file of the environment
 	place        string // empty: that of the good repository
 	task         job.Task
 	want         string
 }
 
-// try makes the steps with a repository behind a server. A look may take a few
-// seconds: restic would try for long to reach a server that is gone.
-func try(t *testing.T, b backuptest.Bench, place, line string, steps []step) {
+// try makes the steps with a repository behind a server, which the lines of a file let
+// restic into. A look may take a few seconds: restic would try for long to reach a
+// server that is gone.
+func try(t *testing.T, b backuptest.Bench, place, lines string, steps []step) {
 	t.Helper()
 	for _, s := range steps {
 		t.Run(s.name, func(t *testing.T) {
 			b.Shell.Run(t, b.Original, s.script)
-			script := backuptest.Script(t, line, s.line, "exec "+tool(t, "restic")+` "$@"`)
-			h := backuptest.Host(t, restic.Kind(), map[string][]string{"restic": {script}})
-			o := job.Options{Repository: place, PasswordFile: filepath.Join(b.Original, "pw")}
+			h := backuptest.Host(t, restic.Kind(), map[string][]string{"restic": {tool(t, "restic")}})
+			o := job.Options{Repository: place, PasswordFile: filepath.Join(b.Original, "pw"), EnvironmentFile: filepath.Join(t.TempDir(), "env")}
+			if err := os.WriteFile(o.EnvironmentFile, []byte("RESTIC_PASSWORD=of somebody else\n"+lines+"\n"+s.line+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			if s.place != "" {
 				o.Repository = s.place
 			}
@@ -128,7 +131,7 @@ func TestLiveBucket(t *testing.T) {
 	t.Parallel()
 	server := s3test.Start(t)
 	bucket := "s3:http://" + server.Address + "/backups"
-	keys := "export AWS_ACCESS_KEY_ID=" + s3test.AccessKey + " AWS_SECRET_ACCESS_KEY="
+	keys := "export AWS_ACCESS_KEY_ID=" + s3test.AccessKey + "\nexport AWS_SECRET_ACCESS_KEY="
 	b := newer(t)
 	b.Shell.Library += keys + s3test.SecretKey + "\nB() { \"$RESTIC\" --repo " + bucket + ` --password-file pw --no-cache --quiet "$@"; }
 packs() { find ` + server.Store + `/backups/data -type f -size +500k | sort; }`
@@ -138,6 +141,7 @@ packs() { find ` + server.Store + `/backups/data -type f -size +500k | sort; }`
 		{name: "all shares are read", task: job.Task{Depth: job.Read}, want: "good"},
 		{name: "restored and compared", task: job.Task{Depth: job.Restored, Restore: job.Restore{Source: filepath.Join(b.Original, "src")}}, want: "good"},
 		{name: "no repository", place: bucket + "/elsewhere", task: job.Task{Depth: job.Listed}, want: "unknown not_found"},
+		{name: "a key that is not handed on", line: "AWS_SECRET_ACCESS_KEY=\nLD_PRELOAD=/none", task: job.Task{Depth: job.Listed}, want: "unknown auth"},
 		{name: "no bucket", place: "s3:http://" + server.Address + "/none", task: job.Task{Depth: job.Listed}, want: "unknown not_found"},
 		{name: "a key that is wrong", line: keys + "wrong", task: job.Task{Depth: job.Listed}, want: "unknown auth"},
 		{name: "nobody listens", place: "s3:http://127.0.0.1:1/backups", task: job.Task{Depth: job.Listed}, want: "unknown network"},
@@ -168,7 +172,7 @@ func TestLiveRestServer(t *testing.T) {
 		_ = server.Wait()
 	})
 	b.Shell.Run(t, b.Original, `for i in $(seq 200); do (: < /dev/tcp/`+strings.Replace(address, ":", "/", 1)+`) 2> /dev/null && exit; sleep 0.05; done; exit 1`)
-	const user = "export RESTIC_REST_USERNAME=kim RESTIC_REST_PASSWORD="
+	const user = "RESTIC_REST_USERNAME='kim'\nRESTIC_REST_PASSWORD="
 	place := "rest:http://" + address + "/repo/"
 	try(t, b, place, user+"open", []step{
 		{name: "its structure", task: job.Task{Depth: job.Structure}, want: "good"},

@@ -139,7 +139,7 @@ func symptoms() []symptom {
 	return []symptom{
 		{[]string{"already locked"}, probes.Locked},
 		{[]string{"permission denied", "operation not permitted"}, probes.PermissionDenied},
-		{[]string{"wrong password", "resolving password failed", "401 unauthorized", "403 forbidden", "access denied", "accessdenied", "invalidaccesskeyid", "signaturedoesnotmatch", "access key id you provided", "request signature we calculated", "host key verification failed"}, probes.Auth},
+		{[]string{"wrong password", "resolving password failed", "401 unauthorized", "403 forbidden", "access denied", "accessdenied", "invalidaccesskeyid", "signaturedoesnotmatch", "access key id you provided", "request signature we calculated", "host key verification failed", ") is empty"}, probes.Auth},
 		{[]string{"connection refused", "dial tcp", "no such host", "network is unreachable", "no route to host", "connection reset", "broken pipe", "tls:", "x509:", "bad gateway", "service unavailable", "internal server error", "ssh command exited", "unable to start the sftp session"}, probes.Network},
 		{[]string{"i/o timeout", "deadline exceeded", "timed out"}, probes.Timeout},
 		{[]string{"bucket does not exist", "unable to open config file", "is there a repository"}, probes.NotFound},

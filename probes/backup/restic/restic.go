@@ -33,15 +33,18 @@ func Kind() job.Kind {
 	return job.Kind{
 		Name:     "restic",
 		Summary:  "A repository of restic, on a file system or behind a server; proven with restic 0.14 and 0.18.",
-		Keys:     []string{"repository", "password_file", "snapshots"},
+		Keys:     []string{"repository", "password_file", "environment_file", "snapshots"},
 		Needs:    []string{"repository", "password_file"},
 		Depths:   Depths(),
+		Trees:    true,
 		Commands: Commands(),
 		Check:    validate,
 		Open: func(host probes.Host, o job.Options) job.Copy {
 			return New(host, Place{
-				Repository: o.Repository, Password: func() (string, error) { return job.Password(host.Files, o.PasswordFile) },
-				Counts: func(s Snapshot) bool { return s.Matches(o.Snapshots) },
+				Repository:  o.Repository,
+				Password:    func() (string, error) { return job.Password(host.Files, o.PasswordFile) },
+				Environment: func() (map[string]string, error) { return job.Environment(host.Files, o.EnvironmentFile) },
+				Counts:      func(s Snapshot) bool { return s.Matches(o.Snapshots) },
 			})
 		},
 	}
@@ -54,10 +57,18 @@ func Depths() []job.Depth {
 
 // A Place is where a repository is, and what is needed to read it.
 type Place struct {
-	Repository string // as restic writes it
-	Password   func() (string, error)
-	Counts     func(Snapshot) bool // whether a snapshot is one of the backup
+	Repository  string // as restic writes it
+	Password    func() (string, error)
+	Environment func() (map[string]string, error) // of which restic is given Variables
+	Counts      func(Snapshot) bool               // whether a snapshot is one of the backup
 }
+
+// variables are those of the manual of restic ("Environment Variables") by which it
+// is let into a storage, without those that make it run a program, as profiles of AWS
+// and AZURE_FORCE_CLI_CREDENTIAL do.
+var variables = regexp.MustCompile(`AWS_(?:ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|DEFAULT_REGION)` +
+	`|RESTIC_AWS_ASSUME_ROLE_[A-Z_]+|RESTIC_REST_(?:USERNAME|PASSWORD)|AZURE_(?:ACCOUNT_(?:NAME|KEY|SAS)|ENDPOINT_SUFFIX)` +
+	`|B2_ACCOUNT_(?:ID|KEY)|GOOGLE_(?:PROJECT_ID|APPLICATION_CREDENTIALS|ACCESS_TOKEN)|OS_[A-Z_]+|ST_(?:AUTH|USER|KEY)`)
 
 // New returns the copy of a place. It touches nothing.
 func New(host probes.Host, p Place) job.Copy {
@@ -67,7 +78,7 @@ func New(host probes.Host, p Place) job.Copy {
 // Commands lists what restic is asked. None takes a lock, keeps a cache, or
 // writes to the repository. The password is what it reads from its input.
 func Commands() []probes.Command {
-	place := []*regexp.Regexp{regexp.MustCompile(`[A-Za-z0-9/.][^\x00\n]*`)}
+	place := []*regexp.Regexp{regexp.MustCompile(`[A-Za-z0-9/.][^\x00\n]*`), job.Variables(variables)}
 	id := regexp.MustCompile(`[0-9a-f]{8,64}`)
 	command := func(name, help string, object *regexp.Regexp, args ...string) probes.Command {
 		objects := slices.Clone(place)
@@ -75,24 +86,26 @@ func Commands() []probes.Command {
 			objects = append(objects, object)
 		}
 		argv := append([]string{"restic", "--repo", "{0}", "--password-file", "/dev/stdin", "--no-lock", "--no-cache"}, args...)
-		return probes.Command{Entry: name, Argv: argv, Objects: objects, Help: help}
+		return probes.Command{Entry: name, Argv: argv, Objects: objects, Environment: "{1}", Help: help}
 	}
 	return []probes.Command{
 		{Entry: "restic-version", Argv: []string{"restic", "version"}, Help: "The version of restic."},
 		command("restic-snapshots", "The snapshots of a repository of restic.", nil, "--json", "snapshots"),
 		command("restic-locks", "Who holds a lock.", nil, "--quiet", "list", "locks"),
-		command("restic-lock", "Whose a lock is, and since when.", id, "cat", "lock", "{1}"),
-		command("restic-ls", "What a snapshot holds, which a test restore is compared with.", id, "--json", "ls", "{1}"),
+		command("restic-lock", "Whose a lock is, and since when.", id, "cat", "lock", "{2}"),
+		command("restic-ls", "What a snapshot holds, which a test restore is compared with.", id, "--json", "ls", "{2}"),
 		command("restic-check", "Whether the index, the packs and the trees fit together.", nil, "check"),
-		command("restic-check-subset", "The same, and a share of the packs is read, for a repository behind a server.", regexp.MustCompile(`[0-9]{1,3}/[0-9]{1,3}`), "check", "--read-data-subset={1}"),
-		command("restic-dump", "The content of a snapshot as an archive, for a test restore.", id, "--quiet", "dump", "--archive", "tar", "{1}", "/"),
+		command("restic-check-subset", "The same, and a share of the packs is read, for a repository behind a server.", regexp.MustCompile(`[0-9]{1,3}/[0-9]{1,3}`), "check", "--read-data-subset={2}"),
+		command("restic-dump", "The content of a snapshot as an archive, for a test restore.", id, "--quiet", "dump", "--archive", "tar", "{2}", "/"),
 	}
 }
 
 func validate(o job.Options) error {
 	var errs []error
-	if o.PasswordFile != "" && !filepath.IsAbs(o.PasswordFile) {
-		errs = append(errs, probes.At("password_file", fmt.Errorf("%.80q is not an absolute path", o.PasswordFile)))
+	for key, file := range map[string]string{"password_file": o.PasswordFile, "environment_file": o.EnvironmentFile} {
+		if file != "" && !filepath.IsAbs(file) {
+			errs = append(errs, probes.At(key, fmt.Errorf("%.80q is not an absolute path", file)))
+		}
 	}
 	if !doublestar.ValidatePattern(o.Snapshots) {
 		errs = append(errs, probes.At("snapshots", fmt.Errorf("%.80q is not a valid pattern", o.Snapshots)))
@@ -114,7 +127,7 @@ func Valid(place string) error {
 		return fmt.Errorf("%.80q is neither an absolute path nor a place like sftp:user@host:/path", place)
 	case secret(rest):
 		// The place would be seen by everyone who may list processes.
-		return errors.New("holds a password; let a wrapper under commands set it in the environment of restic")
+		return errors.New("holds a password; set RESTIC_REST_PASSWORD in environment_file, or in the environment of the profile")
 	}
 	return nil
 }
@@ -155,7 +168,13 @@ func (r *repository) run(ctx context.Context, out io.Writer, entry string, objec
 	if err != nil {
 		return probes.Output{}, err
 	}
-	printed, err := r.host.Pipes.Pipe(ctx, strings.NewReader(password), out, entry, append([]string{r.place.Repository}, objects...)...)
+	environment, err := r.place.Environment()
+	if err != nil {
+		return probes.Output{}, err
+	}
+	given, _ := job.Assignments(environment, variables)
+	objects = append([]string{r.place.Repository, given}, objects...)
+	printed, err := r.host.Pipes.Pipe(ctx, strings.NewReader(password), out, entry, objects...)
 	switch {
 	case probes.ReasonOf(err) == probes.NotFound:
 		return printed, probes.Because(probes.Unsupported, errors.New("restic is not installed"))
@@ -191,6 +210,7 @@ func (r *repository) Look(ctx context.Context) (job.Sight, error) {
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/5))
 		defer cancel()
 	}
+	sight.Notes = r.withheld()
 	if err := r.see(ctx, &sight); err != nil {
 		return sight, err
 	}
@@ -201,9 +221,26 @@ func (r *repository) Look(ctx context.Context) (job.Sight, error) {
 	sight.Points = points
 	sight.Tools = []job.Tool{r.judge(ctx)}
 	busy, notes, locked := r.locks(ctx)
-	sight.Busy, sight.Notes = busy, notes
+	sight.Busy, sight.Notes = busy, append(sight.Notes, notes...)
 	return sight, errors.Join(err, locked)
 }
+
+// withheld tells for people of variables that restic is not given.
+func (r *repository) withheld() []string {
+	environment, err := r.place.Environment()
+	if err != nil {
+		return nil // restic cannot be asked, and says why
+	}
+	_, names := job.Assignments(environment, variables)
+	names = slices.DeleteFunc(names, func(name string) bool { return ours.MatchString(name) })
+	if len(names) == 0 {
+		return nil
+	}
+	return []string{"restic is not given the variables " + strings.Join(names, ", ")}
+}
+
+// ours are the variables whose work is done by options of the job.
+var ours = regexp.MustCompile(`\ARESTIC_(?:REPOSITORY|PASSWORD)`)
 
 // media is what a repository lies on.
 func media(place string) string {

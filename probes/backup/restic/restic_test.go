@@ -104,6 +104,20 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// TestWithheld: what restic is not given is told, but for what the job says itself.
+func TestWithheld(t *testing.T) {
+	environment := map[string]string{"AWS_ACCESS_KEY_ID": "a", "RESTIC_PASSWORD": "b", "RESTIC_REPOSITORY": "c", "AWS_PROFILE": "d", "PATH": "e"}
+	r := &repository{place: Place{Environment: func() (map[string]string, error) { return environment, nil }}}
+	if diff := cmp.Diff([]string{"restic is not given the variables AWS_PROFILE, PATH"}, r.withheld()); diff != "" {
+		t.Error(diff)
+	}
+	delete(environment, "AWS_PROFILE")
+	delete(environment, "PATH")
+	if notes := r.withheld(); len(notes) > 0 {
+		t.Error(notes)
+	}
+}
+
 func TestGroups(t *testing.T) {
 	day := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	small := []job.Pack{{Name: "/d/aa/aa1", Bytes: 5, Modified: day}, {Name: "/d/bb/bb1", Bytes: 6, Modified: day.Add(time.Hour)}, {Name: "/d/aa/aa2", Bytes: 7, Modified: day.Add(24 * time.Hour)}}

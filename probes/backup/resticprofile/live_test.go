@@ -11,6 +11,7 @@ import (
 	"hygiene_exporter/probes/backup/backuptest"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/backup/resticprofile"
+	"hygiene_exporter/probes/backup/s3test"
 )
 
 // shell makes repositories as resticprofile lets restic make them, which cannot be
@@ -81,5 +82,32 @@ now=$(date -u +%FT%TZ); echo '{"profiles": {"default": {"check": {"success": tru
 		if notes := strings.Join(sight.Notes, "\n"); !strings.Contains(notes, "the last backup of resticprofile failed") {
 			t.Errorf("a failure is not noted: %s", notes)
 		}
+	})
+}
+
+// TestLiveEnvironment: what a profile gives restic in its environment lets the agent
+// into a bucket, too.
+func TestLiveEnvironment(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	from := t.TempDir()
+	shell.Run(t, from, "export AWS_ACCESS_KEY_ID="+s3test.AccessKey+" AWS_SECRET_ACCESS_KEY="+s3test.SecretKey+`
+P() { restic --repo s3:http://`+server.Address+`/backups --password-file pw --no-cache --quiet "$@"; }
+echo secret > pw; mkdir src; echo a > src/a; P init; P backup --tag nightly src`)
+	b := backuptest.Bench{
+		Kind: resticprofile.Kind(), Host: backuptest.Host(t, resticprofile.Kind(), nil), Original: from,
+		Shell: backuptest.Shell{Library: shell.Library + "bucket() { one \"$@\"; sed -i 's#repository: .*#repository: s3:http://" + server.Address + "/backups#' profiles.yaml; }\n"},
+		Options: func(dir string, o job.Options) job.Options {
+			o.ConfigFile = filepath.Join(dir, "profiles.yaml")
+			return o
+		},
+	}
+	const files = "printf 'AWS_ACCESS_KEY_ID=" + s3test.AccessKey + "\n' > id.env; printf 'export AWS_SECRET_ACCESS_KEY=\"" + s3test.SecretKey + "\"\n' > key.env\n"
+	b.Run(t, []backuptest.Case{
+		{Name: "keys under env", Script: "bucket '  env: {aws_access_key_id: " + s3test.AccessKey + ", AWS_SECRET_ACCESS_KEY: " + s3test.SecretKey + "}'", Depth: job.Read, Want: "good"},
+		{Name: "keys in files", Script: files + "bucket '  env-file: [id.env, key.env]'", Depth: job.Structure, Want: "good"},
+		{Name: "env goes before its file", Script: files + "bucket '  env-file: [id.env, key.env]' '  env: {aws_secret_access_key: wrong}'", Depth: job.Structure, Want: "unknown auth"},
+		{Name: "a file that is missing", Script: "bucket '  env-file: none.env'", Depth: job.Structure, Want: "unknown auth"},
+		{Name: "no key", Script: "bucket", Depth: job.Structure, Want: "unknown auth"},
 	})
 }

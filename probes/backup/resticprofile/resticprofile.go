@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -34,6 +35,7 @@ func Kind() job.Kind {
 		Keys:     []string{"config_file", "profile", "password_file", "snapshots"},
 		Needs:    []string{"config_file"},
 		Depths:   restic.Depths(),
+		Trees:    true,
 		Commands: restic.Commands(),
 		Check:    validate,
 		Open:     func(host probes.Host, o job.Options) job.Copy { return &backup{host: host, options: o} },
@@ -144,7 +146,11 @@ func (b *backup) open() (job.Copy, map[string]any, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if now := fmt.Sprint(profile); b.repository == nil || now != b.profile {
+	environment, err := place.Environment()
+	if err != nil {
+		return nil, nil, err
+	}
+	if now := fmt.Sprint(profile, environment); b.repository == nil || now != b.profile {
 		b.profile, b.repository = now, restic.New(b.host, place)
 	}
 	return b.repository, profile, nil
@@ -152,9 +158,9 @@ func (b *backup) open() (job.Copy, map[string]any, error) {
 
 // place is where the repository of a profile is.
 func (b *backup) place(profile map[string]any) (restic.Place, error) {
-	env := map[string]string{}
-	for name, value := range mapping(profile["env"]) {
-		env[strings.ToUpper(name)] = text(value)
+	env, err := b.environment(profile)
+	if err != nil {
+		return restic.Place{}, err
 	}
 	where := cmp.Or(text(profile["repository"]), env["RESTIC_REPOSITORY"])
 	if file := cmp.Or(text(profile["repository-file"]), env["RESTIC_REPOSITORY_FILE"]); file != "" && where == "" {
@@ -174,7 +180,27 @@ func (b *backup) place(profile map[string]any) (restic.Place, error) {
 	if err := restic.Valid(where); err != nil {
 		return restic.Place{}, probes.Because(probes.Unsupported, fmt.Errorf("the repository: %w", err))
 	}
-	return restic.Place{Repository: where, Password: b.password(profile, env), Counts: b.counts(profile)}, nil
+	return restic.Place{
+		Repository: where, Password: b.password(profile, env), Counts: b.counts(profile),
+		Environment: func() (map[string]string, error) { return env, nil },
+	}, nil
+}
+
+// environment is what resticprofile gives restic: of the files of env-file in their
+// order, and of env above them.
+func (b *backup) environment(profile map[string]any) (map[string]string, error) {
+	env := map[string]string{}
+	for _, file := range texts(profile["env-file"]) {
+		values, err := job.Environment(b.host.Files, b.beside(file))
+		if err != nil {
+			return nil, fmt.Errorf("the env-file: %w", err)
+		}
+		maps.Copy(env, values)
+	}
+	for name, value := range mapping(profile["env"]) {
+		env[strings.ToUpper(name)] = text(value)
+	}
+	return env, nil
 }
 
 // beside returns the path of a file that is named beside the configuration.

@@ -314,18 +314,18 @@ func (w *Writer) sources(local string) []string {
 // assert notes what of the assertions a file fulfils.
 func (w *Writer) assert(local string, modified time.Time, size int64) {
 	for i, pattern := range w.task.Assert.Required {
-		if !w.required[i] && size > 0 && matches(pattern, local) {
+		if !w.required[i] && size > 0 && Matches(pattern, local) {
 			w.required[i] = true
 		}
 	}
-	if canary := w.task.Assert.Canary; canary != "" && matches(canary, local) && modified.After(w.canary) {
+	if canary := w.task.Assert.Canary; canary != "" && Matches(canary, local) && modified.After(w.canary) {
 		w.canary = modified
 	}
 }
 
-// matches matches a pattern with a path, or one without a slash with its last
-// part.
-func matches(pattern, local string) bool {
+// Matches matches a pattern with a path below what was restored, or one without a
+// slash with its last part.
+func Matches(pattern, local string) bool {
 	if !strings.Contains(pattern, "/") {
 		local = path.Base(local)
 	}

@@ -567,6 +567,7 @@ func TestLiveRestore(t *testing.T) {
 		{name: "a tree of objects, of which one is not what its source is", put: []string{"src/f1", "src/sub/f2"}, options: job.Options{Set: "all"}, source: "src", harm: func(p *place) {
 			p.make("touch -r src/f1 t; echo other > src/f1; touch -r t src/f1")
 		}, want: "bad mismatch"},
+		{name: "a tree of objects of which something is asked that nobody loads", put: []string{"src/f1", "src/sub/f2"}, options: job.Options{Set: "all"}, depth: job.Asserted, restore: job.Restore{Assert: job.Assert{Queries: []job.Query{{Query: "select 1", Equals: "1"}}}}, want: "unknown unsupported"},
 		{name: "a tree of objects with a changed byte", put: []string{"src/f1", "src/sub/f2"}, options: job.Options{Set: "all"}, harm: func(p *place) { p.harm("src/f1", "flip OBJECT") }, want: "bad damaged"},
 		{name: "an archive with a changed byte", script: "tar czf t.tgz src", put: []string{"t.tgz"}, harm: func(p *place) { p.harm("t.tgz", "flip OBJECT") }, want: "bad damaged"},
 		{name: "an archive that leads outside", script: "tar czPf t.tgz --transform 's,^src,../src,' src", put: []string{"t.tgz"}, want: "bad unsafe"},

@@ -19,7 +19,6 @@ import (
 	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/backup/restore"
-	"hygiene_exporter/probes/internal/rootfs"
 	"hygiene_exporter/probes/internal/scratch"
 )
 
@@ -82,23 +81,8 @@ func (l *location) take(ctx context.Context, s *spool, o bucket.Object, out *job
 	return name, l.compare(r, o, out)
 }
 
-// local is the kind that judges objects once they are files of the agent's own
-// host.
-func (l *location) local(paths []string) job.Copy {
-	host := l.host
-	if !host.Files.Own() {
-		host.Files = rootfs.New(rootfs.Paths{})
-	}
-	return files.Kind().Open(host, job.Options{Paths: paths, Content: l.options.Content, Settle: 1})
-}
-
-func units(paths []string) []job.Unit {
-	var list []job.Unit
-	for _, name := range paths {
-		list = append(list, job.Unit{ID: name})
-	}
-	return list
-}
+// local judges objects once they are files.
+func (l *location) local() job.Copy { return files.Local(l.host, l.options.Content) }
 
 // spooled downloads an object that only programs can judge, which want a file.
 func (l *location) spooled(ctx context.Context, o bucket.Object, out *job.Outcome) error {
@@ -111,7 +95,7 @@ func (l *location) spooled(ctx context.Context, o bucket.Object, out *job.Outcom
 	if name == "" || err != nil && !job.IsFlaw(err) {
 		return err
 	}
-	judged := l.local([]string{name}).Check(ctx, job.Task{Depth: job.Read, Units: units([]string{name})})
+	judged := l.local().Check(ctx, job.Task{Depth: job.Read, Units: files.Units([]string{name})})
 	out.Judged(judged.Tools...)
 	for _, note := range judged.Notes {
 		out.Note("%s", note)
@@ -177,9 +161,9 @@ func (l *location) unpack(ctx context.Context, task job.Task, objects []bucket.O
 		paths = append(paths, name)
 	}
 	downloading := time.Since(start)
-	task.Units = units(paths)
+	task.Units = files.Units(paths)
 	task.Point.Size = job.Count{} // that of the objects, and not of what is in them
-	restored := l.local(paths).Check(ctx, task)
+	restored := l.local().Check(ctx, task)
 	out.Judged(restored.Tools...)
 	for _, note := range restored.Notes {
 		out.Note("%s", note)
@@ -214,11 +198,8 @@ func (l *location) tree(ctx context.Context, task job.Task, objects []bucket.Obj
 	if err := w.Assertions(); err != nil {
 		return err
 	}
-	out.Reached = append(out.Reached, job.Structure, job.Restored)
-	if !task.Restore.Assert.None() {
-		out.Reached = append(out.Reached, job.Asserted)
-	}
-	if task.Depth == job.Loaded {
+	out.Reached = append(append(out.Reached, job.Structure), task.Proves(false)...)
+	if task.Loads() {
 		return probes.Because(probes.Unsupported, errors.New("no engine loads what was restored"))
 	}
 	return nil

@@ -35,6 +35,7 @@ func Kind() job.Kind {
 		Keys:     append(bucket.Keys(), "snapshots", "exclude", "set", "content", "settle"),
 		Needs:    []string{"repository", "config_file"},
 		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Loaded, job.Asserted},
+		Trees:    true,
 		Commands: files.Kind().Commands,
 		Check:    validate,
 		Open:     func(host probes.Host, o job.Options) job.Copy { return open(host, o) },

@@ -40,6 +40,7 @@ func kind(name, summary string, commands []probes.Command, valid func(job.Option
 		Name: name, Summary: summary,
 		Keys: []string{"dataset", "snapshots", "manifest"}, Needs: []string{"dataset"},
 		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Asserted},
+		Trees:    true,
 		Commands: commands,
 		Check: func(o job.Options) error {
 			err := valid(o)

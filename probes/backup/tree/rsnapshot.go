@@ -31,6 +31,7 @@ func Rsnapshot() job.Kind {
 		Keys:     []string{"config_file", "manifest"},
 		Needs:    []string{"config_file"},
 		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Asserted},
+		Trees:    true,
 		Commands: files.Kind().Commands,
 		Check: func(o job.Options) error {
 			if o.ConfigFile != "" && !filepath.IsAbs(o.ConfigFile) {

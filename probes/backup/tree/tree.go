@@ -32,6 +32,7 @@ func Kind() job.Kind {
 		Keys:     []string{"dataset", "snapshots", "manifest"},
 		Needs:    []string{"dataset"},
 		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Asserted},
+		Trees:    true,
 		Commands: files.Kind().Commands,
 		Check:    validate,
 		Open: func(host probes.Host, o job.Options) job.Copy {
