@@ -117,7 +117,7 @@ func TestErrorsOfMariaDB(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(c.want, answer(parseMySQLError([]byte(c.stderr)).judge(c.mysql))); diff != "" {
+			if diff := cmp.Diff(c.want, answer(parseMySQLError([]byte(c.stderr)).judge("MariaDB", c.mysql))); diff != "" {
 				t.Errorf("(-want +got): %s", diff)
 			}
 		})
@@ -220,7 +220,7 @@ func TestNoEngine(t *testing.T) {
 	}{
 		{content.PgDump, "d.sql", "no server of PostgreSQL is installed here"},
 		{content.BaseBackup, ".", "no server of PostgreSQL is installed here"},
-		{content.MySQLDump, "m.sql", "no server of MariaDB is installed here"},
+		{content.MySQLDump, "m.sql", "no server of MariaDB or MySQL is installed here"},
 		{content.SQLite, "d.sql", "sqlite3 is not installed here"},
 		{content.SQLiteDump, "d.sql", "sqlite3 is not installed here"},
 		{content.Redis, "d.sql", "redis-server is not installed here"},
@@ -264,7 +264,7 @@ func FuzzParsers(f *testing.F) {
 		if _, err := judgePgErrors(errs); err != nil && len(errs) == 0 {
 			t.Error(err)
 		}
-		_ = parseMySQLError(text).judge(true)
+		_ = parseMySQLError(text).judge("MySQL", true)
 		if _, err := parseMySQLScript(strings.NewReader(string(text))); err != nil {
 			t.Error(err)
 		}

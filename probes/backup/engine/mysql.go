@@ -18,48 +18,109 @@ import (
 	"hygiene_exporter/probes/backup/job"
 )
 
-// A mariadb is a throw-away server of MariaDB.
-type mariadb struct {
-	*Session
-	binary binary
-	data   string
-	socket string
-	output *process
+// A dialect is one of the two systems that grew out of MySQL.
+type dialect struct {
+	name   string // as its makers write it
+	server string // the program, which the entries are named after
+	dirs   []string
+	// install makes what a server needs to start.
+	install func(m *mysql, ctx context.Context, printed io.Writer) (probes.Output, error)
 }
 
-// mariadb starts a server that holds nothing, once.
-func (s *Session) mariadb(ctx context.Context) (*mariadb, error) {
-	for _, one := range s.loaded {
-		if m, ok := one.(*mariadb); ok {
-			return m, nil
+func mariaDB() dialect {
+	return dialect{
+		name: "MariaDB", server: "mariadbd",
+		dirs: []string{"/usr/sbin", "/usr/libexec", "/usr/bin", "/usr/local/bin", "/usr/local/mysql/bin"},
+		install: func(m *mysql, ctx context.Context, printed io.Writer) (probes.Output, error) {
+			return m.pipe(ctx, nil, printed, "mariadb-install-db", "/usr/bin/mariadb-install-db", m.data)
+		},
+	}
+}
+
+func mySQL() dialect {
+	return dialect{
+		name: "MySQL", server: "mysqld",
+		dirs: []string{"/usr/sbin", "/usr/libexec", "/usr/bin", "/usr/local/bin", "/usr/local/mysql/bin"},
+		install: func(m *mysql, ctx context.Context, printed io.Writer) (probes.Output, error) {
+			return m.pipe(ctx, nil, printed, "mysqld-initialize", m.binary.path, m.data)
+		},
+	}
+}
+
+// A mysql is a throw-away server of a dialect.
+type mysql struct {
+	*Session
+	dialect dialect
+	binary  binary
+	client  string // the program that talks to it
+	data    string
+	socket  string
+	output  *process
+}
+
+// mysql returns a server of the first dialect that is installed. It holds nothing
+// when it is started, which is done once.
+func (s *Session) mysql(ctx context.Context, dialects ...dialect) (*mysql, error) {
+	for _, d := range dialects {
+		for _, one := range s.loaded {
+			if m, ok := one.(*mysql); ok && m.dialect.name == d.name {
+				return m, nil
+			}
+		}
+		list, err := s.mysqlBinaries(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		if len(list) > 0 {
+			return s.newMySQL(ctx, d, list[len(list)-1])
 		}
 	}
-	list, err := s.binaries(ctx, "mariadbd", "/usr/sbin", "/usr/libexec", "/usr/bin", "/usr/local/bin", "/usr/local/mysql/bin")
-	if err != nil {
-		return nil, err
+	return nil, probes.Because(probes.Unsupported, errors.New("no server of MariaDB or MySQL is installed here"))
+}
+
+// mysqlBinaries returns the servers of a dialect. MariaDB goes by the name of MySQL
+// too, and tells it by its version: "mariadbd  Ver 10.11.19-MariaDB".
+func (s *Session) mysqlBinaries(ctx context.Context, d dialect) ([]binary, error) {
+	list, err := s.binaries(ctx, d.server, d.dirs...)
+	list = slices.DeleteFunc(list, func(b binary) bool { return strings.Contains(b.text, "MariaDB") != (d.name == "MariaDB") })
+	for i, b := range list {
+		if _, after, ok := strings.Cut(b.text, "Ver "); ok {
+			list[i].version, list[i].printed = parseVersion(after)
+		}
 	}
-	if len(list) == 0 {
-		return nil, probes.Because(probes.Unsupported, errors.New("no server of MariaDB is installed here"))
+	return list, err
+}
+
+func (s *Session) newMySQL(ctx context.Context, d dialect, b binary) (*mysql, error) {
+	m := &mysql{
+		Session: s, dialect: d, binary: b, client: "/usr/bin/mariadb",
+		data: filepath.Join(s.dir, d.server), socket: filepath.Join(s.dir, d.server+".sock"),
 	}
-	m := &mariadb{Session: s, binary: list[len(list)-1], data: filepath.Join(s.dir, "mariadb"), socket: filepath.Join(s.dir, "mariadb.sock")}
-	// "mariadbd  Ver 10.11.19-MariaDB": the client that it is called like says less.
-	if _, after, ok := strings.Cut(m.binary.text, "Ver "); ok {
-		m.binary.version, m.binary.printed = parseVersion(after)
+	if d.name == "MySQL" {
+		m.client = "/usr/bin/mysql"
+		if beside := b.beside("mysql"); s.there(beside) {
+			m.client = beside
+		}
 	}
 	printed := &beginning{}
-	out, err := s.pipe(ctx, nil, printed, "mariadb-install-db", "/usr/bin/mariadb-install-db", m.data)
+	out, err := d.install(m, ctx, printed)
 	if err != nil {
 		return nil, err
 	}
 	if out.ExitCode != 0 {
 		out.Stderr = append(out.Stderr, printed.kept.Bytes()...)
-		return nil, unavailable("mariadb-install-db", out)
+		return nil, unavailable("what makes a server of "+d.name, out)
 	}
-	return m, m.start(ctx, "mariadbd")
+	return m, m.start(ctx, d.server)
+}
+
+func (s *Session) there(program string) bool {
+	info, err := s.host.Files.Stat(program)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // start starts the server and waits until it answers.
-func (m *mariadb) start(ctx context.Context, entry string) error {
+func (m *mysql) start(ctx context.Context, entry string) error {
 	m.output = m.serve(entry, m.binary.path, m.data, m.socket)
 	if !slices.Contains(m.loaded, server(m)) {
 		m.loaded = append(m.loaded, m)
@@ -73,7 +134,7 @@ func (m *mariadb) start(ctx context.Context, entry string) error {
 		if err != nil {
 			return err
 		}
-		return unavailable("mariadbd", out)
+		return unavailable(m.dialect.server, out)
 	}
 	return nil
 }
@@ -90,17 +151,17 @@ func (s *Session) answers(ctx context.Context, socket string) bool {
 
 // stop ends the server. It is one process, and what it leaves behind is worth
 // nothing.
-func (m *mariadb) stop() { m.output.kill() }
+func (m *mysql) stop() { m.output.kill() }
 
-// client runs statements and returns what was printed.
-func (m *mariadb) client(ctx context.Context, database string, in io.Reader, out io.Writer) (probes.Output, error) {
-	return m.pipe(ctx, in, out, "mariadb", "/usr/bin/mariadb", m.socket, cmp.Or(database, "information_schema"))
+// talk runs statements and returns what was printed.
+func (m *mysql) talk(ctx context.Context, database string, in io.Reader, out io.Writer) (probes.Output, error) {
+	return m.pipe(ctx, in, out, "mysql", m.client, m.socket, cmp.Or(database, "information_schema"))
 }
 
 // query implements server.
-func (m *mariadb) query(ctx context.Context, database, text string) (string, error) {
+func (m *mysql) query(ctx context.Context, database, text string) (string, error) {
 	printed := &beginning{}
-	out, err := m.client(ctx, database, strings.NewReader(text), printed)
+	out, err := m.talk(ctx, database, strings.NewReader(text), printed)
 	switch {
 	case err != nil:
 		return "", err
@@ -118,7 +179,7 @@ func (m *mariadb) query(ctx context.Context, database, text string) (string, err
 }
 
 // databases implements server.
-func (m *mariadb) databases(ctx context.Context) ([]string, error) {
+func (m *mysql) databases(ctx context.Context) ([]string, error) {
 	text, err := m.query(ctx, "", "select schema_name from schemata where schema_name not in ('mysql', 'sys', 'information_schema', 'performance_schema') order by 1")
 	if err != nil || text == "" {
 		return nil, err
@@ -160,19 +221,25 @@ func parseMySQLScript(r io.Reader) (mysqlScript, error) {
 	return s, err
 }
 
-// loadMySQLDump loads a dump of MariaDB or MySQL.
+// loadMySQLDump loads a dump of MariaDB or MySQL: into a server of the same, if one
+// is installed.
 func (s *Session) loadMySQLDump(ctx context.Context, path string) error {
 	file, what, err := opened(path, parseMySQLScript)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	m, err := s.mariadb(ctx)
+	dialects := []dialect{mariaDB(), mySQL()}
+	if what.mysql {
+		slices.Reverse(dialects)
+	}
+	m, err := s.mysql(ctx, dialects...)
 	if err != nil {
 		return err
 	}
-	if !what.mysql && slices.Compare(release(what.version), release(m.binary.version)) > 0 {
-		return probes.Because(probes.Unsupported, fmt.Errorf("the dump is of MariaDB %s, and the server here is %s", what.printed, m.binary.printed))
+	foreign := m.dialect.name != dialects[0].name
+	if !foreign && slices.Compare(release(what.version), release(m.binary.version)) > 0 {
+		return probes.Because(probes.Unsupported, fmt.Errorf("the dump is of %s %s, and the server here is %s", m.dialect.name, what.printed, m.binary.printed))
 	}
 	database := ""
 	if !what.uses {
@@ -186,20 +253,20 @@ func (s *Session) loadMySQLDump(ctx context.Context, path string) error {
 	if what.system {
 		in = io.MultiReader(file, strings.NewReader("\nSHUTDOWN;\n"))
 	}
-	out, err := m.client(ctx, database, in, nil)
+	out, err := m.talk(ctx, database, in, nil)
 	if err != nil {
 		return err
 	}
 	if out.ExitCode != 0 {
-		return parseMySQLError(out.Stderr).judge(what.mysql)
+		return parseMySQLError(out.Stderr).judge(m.dialect.name, foreign)
 	}
 	if what.system {
 		if err := m.reopen(ctx); err != nil {
 			return err
 		}
 	}
-	s.judged(m.binary.tool("MariaDB"))
-	s.note("MariaDB has loaded %d tables of %s", what.tables, filepath.Base(path))
+	s.judged(m.binary.tool(m.dialect.name))
+	s.note("%s has loaded %d tables of %s", m.dialect.name, what.tables, filepath.Base(path))
 	return nil
 }
 
@@ -208,13 +275,13 @@ func release(version []int) []int { return version[:min(len(version), 2)] }
 
 // reopen starts the server anew without passwords, after a dump of all databases
 // has brought those of the server that was backed up, and ended it.
-func (m *mariadb) reopen(ctx context.Context) error {
+func (m *mysql) reopen(ctx context.Context) error {
 	select {
 	case <-m.output.done:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	return m.start(ctx, "mariadbd-open")
+	return m.start(ctx, m.dialect.server+"-open")
 }
 
 // A mysqlError is an error that the client prints.
@@ -249,18 +316,18 @@ func (e mysqlError) weigh() weight {
 	return broken
 }
 
-// judge says what an error means that ended the loading of a dump. The server
-// is not the right judge of a dump of MySQL.
-func (e mysqlError) judge(foreign bool) error {
+// judge says what an error means that ended the loading of a dump by a server of that
+// name. A server of the other dialect is not the right judge.
+func (e mysqlError) judge(name string, foreign bool) error {
 	switch w := e.weigh(); {
 	case w == full:
-		return tooLarge("MariaDB has no space left for the dump: %.200s", e.text)
+		return tooLarge("%s has no space left for the dump: %.200s", name, e.text)
 	case w == failing:
-		return probes.Because(probes.Unavailable, fmt.Errorf("MariaDB failed while it loaded the dump: %.200s", e.text))
+		return probes.Because(probes.Unavailable, fmt.Errorf("%s failed while it loaded the dump: %.200s", name, e.text))
 	case w == lacking:
-		return probes.Because(probes.Unsupported, fmt.Errorf("MariaDB lacks something here that the dump needs: %.200s", e.text))
+		return probes.Because(probes.Unsupported, fmt.Errorf("%s lacks something here that the dump needs: %.200s", name, e.text))
 	case foreign:
-		return probes.Because(probes.Unsupported, fmt.Errorf("MariaDB cannot load the dump, which is of MySQL: %.200s", e.text))
+		return probes.Because(probes.Unsupported, fmt.Errorf("%s cannot load the dump, which is of another system: %.200s", name, e.text))
 	}
-	return job.Flawed(job.Damaged, "MariaDB cannot load the dump: %.300s", e.text)
+	return job.Flawed(job.Damaged, "%s cannot load the dump: %.300s", name, e.text)
 }

@@ -42,9 +42,13 @@ func Commands() []probes.Command {
 			"-X", "-A", "-t", "-b", "-v", "VERBOSITY=verbose", "-h", "{3}", "-U", "{4}", "-d", "{5}"),
 		confined("mariadb-install-db", "Makes a throw-away server of MariaDB in the scratch directory.", one,
 			"--no-defaults", "--datadir={3}", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"),
-		confined("mariadbd", "Serves it, on a socket in the scratch directory only.", two, mariadbd()...),
-		confined("mariadbd-open", "The same without passwords, after a dump has brought those of another server.", two, append(mariadbd(), "--skip-grant-tables")...),
-		confined("mariadb", "Loads a dump into a throw-away server of MariaDB, or asks it something.", []*regexp.Regexp{inside, word},
+		confined("mysqld-initialize", "Makes a throw-away server of MySQL in the scratch directory.", one,
+			"--no-defaults", "--initialize-insecure", "--datadir={3}", "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0"),
+		confined("mariadbd", "Serves it, on a socket in the scratch directory only.", two, mysqld()...),
+		confined("mariadbd-open", "The same without passwords, after a dump has brought those of another server.", two, append(mysqld(), "--skip-grant-tables")...),
+		confined("mysqld", "Serves it, on a socket in the scratch directory only.", two, mysqld()...),
+		confined("mysqld-open", "The same without passwords, after a dump has brought those of another server.", two, append(mysqld(), "--skip-grant-tables")...),
+		confined("mysql", "Loads a dump into a throw-away server of MariaDB or MySQL, or asks it something.", []*regexp.Regexp{inside, word},
 			"--no-defaults", "--socket={3}", "--user=root", "--batch", "--skip-column-names", "--binary-mode", "--loose-skip-print-query-on-error", "--max-allowed-packet=1G", "--default-character-set=utf8mb4", "{4}"),
 		confined("sqlite3", "Loads a dump into an SQLite database in the scratch directory, or asks one something.", one,
 			"-init", "/dev/null", "-batch", "-bail", "{3}"),
@@ -58,13 +62,14 @@ func Commands() []probes.Command {
 	)
 }
 
-// mariadbd are the arguments of a throw-away server of MariaDB.
-func mariadbd() []string {
+// mysqld are the arguments of a throw-away server of MariaDB or MySQL.
+func mysqld() []string {
 	return []string{
 		"--no-defaults", "--datadir={3}", "--socket={4}", "--skip-networking", "--pid-file={4}.pid", "--skip-log-bin",
 		"--event-scheduler=OFF", "--local-infile=0", "--secure-file-priv={3}", "--max-allowed-packet=1G", "--character-set-server=utf8mb4",
 		"--innodb-buffer-pool-size=64M", "--loose-innodb-buffer-pool-size-max=64M", "--innodb-flush-log-at-trx-commit=0",
 		"--innodb-doublewrite=0", "--innodb-fast-shutdown=1", "--skip-name-resolve",
+		"--loose-mysqlx=OFF", "--loose-performance-schema=OFF",
 	}
 }
 
