@@ -59,6 +59,10 @@ func (c *checkCommand) run(ctx context.Context, e *environment) error {
 		result.nagios(e.stdout)
 	default:
 		result.table(e.stdout)
+		if c.full && len(result.Findings) > 0 {
+			// The look leaves no trace, so that explain knows nothing of it.
+			fmt.Fprintln(e.stdout, "What only --full finds, explain tells with --full alone.")
+		}
 	}
 	if err != nil {
 		return err

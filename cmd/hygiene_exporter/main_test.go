@@ -151,6 +151,24 @@ func TestCheckTellsTheWorstByItsExitStatus(t *testing.T) {
 	}
 }
 
+// TestOnlyFullReadsABackup: without it a backup that was cut off is not known to be
+// bad, and with it the way to the reason is told.
+func TestOnlyFullReadsABackup(t *testing.T) {
+	h := newTestHost(t)
+	h.write("/b/a.sql.gz", []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"))
+	common := []string{"--path.rootfs=" + h.root, "--config.file=" + h.config("probes: {backup: {jobs: [{name: shop, kind: files, paths: [/b/*.gz], settle: 1ms}]}}\n")}
+	run := func(args ...string) outcome { return execute(t, append(args, common...)...) }
+	if got := run("check", "backup"); got.Status == 2 || strings.Contains(got.Stdout, "backup/bad") {
+		t.Errorf("status %d without a look at the backup:\n%s%s", got.Status, got.Stdout, got.Stderr)
+	}
+	if got := run("check", "--full", "backup"); got.Status != 2 || !strings.Contains(got.Stdout, "backup/bad") || !strings.Contains(got.Stdout, "explain tells with --full") {
+		t.Errorf("status %d:\n%s%s", got.Status, got.Stdout, got.Stderr)
+	}
+	if got := run("explain", "--full", "backup", "shop"); !strings.Contains(got.Stdout, "bad: truncated") {
+		t.Errorf("why it is bad:\n%s%s", got.Stdout, got.Stderr)
+	}
+}
+
 func TestCheckPrintsForProgramsToo(t *testing.T) {
 	h := newTestHost(t)
 	h.certificate("/etc/nginx/a.pem", 60*day)
