@@ -187,6 +187,8 @@ func judge(problems []monitor.Problem, rows []probeRow, faults int) verdict {
 		return verdict{"unknown", plural(failed, "probe") + " could not run"}
 	case waiting > 0:
 		return verdict{"unknown", "first look under way"}
+	case faults > 0 && len(problems) > 0:
+		return verdict{"unknown", plural(len(problems), "note") + ", and " + plural(faults, "object") + " could not be inspected"}
 	case faults > 0:
 		return verdict{"unknown", "no open problem, but " + plural(faults, "object") + " could not be inspected"}
 	case len(problems) > 0:

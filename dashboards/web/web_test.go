@@ -110,22 +110,29 @@ func TestStatusPageShowsProblemsDeadlinesAndWhatWasNotSeen(t *testing.T) {
 
 func TestVerdictIsGoodOnlyIfEverythingWasSeen(t *testing.T) {
 	for name, c := range map[string]struct {
-		problems bool
+		severity string // of the problem; empty: there is none
 		outcome  collector.Outcome
 		faults   bool
 		want     string
 	}{
-		"nothing wrong":                     {false, collector.Succeeded, false, "no open problem; everything configured was inspected"},
-		"an object could not be inspected":  {false, collector.Succeeded, true, "no open problem, but 1 object could not be inspected"},
-		"the probe failed":                  {false, collector.Failed, false, "1 probe could not run"},
-		"the probe has not run yet":         {false, collector.NotRun, false, "first look under way"},
-		"a problem is worse than the fault": {true, collector.Succeeded, true, "1 open problem, 1 critical"},
+		"nothing wrong":                     {"", collector.Succeeded, false, "no open problem; everything configured was inspected"},
+		"an object could not be inspected":  {"", collector.Succeeded, true, "no open problem, but 1 object could not be inspected"},
+		"the probe failed":                  {"", collector.Failed, false, "1 probe could not run"},
+		"the probe has not run yet":         {"", collector.NotRun, false, "first look under way"},
+		"a problem is worse than the fault": {"critical", collector.Succeeded, true, "1 open problem, 1 critical"},
+		"what is only worth knowing":        {"info", collector.Succeeded, false, "1 note"},
+		"a note is listed beside the fault": {"info", collector.Succeeded, true, "1 note, and 1 object could not be inspected"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := options()
-			if !c.problems {
-				o.Problems = func(context.Context) []monitor.Problem { return nil }
+			open := o.Problems(t.Context())
+			if c.severity == "" {
+				open = nil
 			}
+			for i := range open {
+				open[i].Severity = c.severity
+			}
+			o.Problems = func(context.Context) []monitor.Problem { return open }
 			report := o.Snapshot().Reports["certificate"]
 			report.Outcome = c.outcome
 			if !c.faults {
