@@ -189,7 +189,10 @@ func depths(r *collector.Report, now time.Time) *chart {
 			}
 			line.Shapes = append(line.Shapes, s)
 		}
-		line.Text = "checked: " + strings.Join(done, ", ")
+		line.Text = "never checked"
+		if len(done) > 0 {
+			line.Text = "checked: " + strings.Join(done, ", ")
+		}
 		c.Lines = append(c.Lines, line)
 	}
 	return c
