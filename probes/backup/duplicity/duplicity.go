@@ -28,7 +28,7 @@ func Kind() job.Kind {
 	return job.Kind{
 		Name:     "duplicity",
 		Summary:  "Full and incremental sets of duplicity, on a file system or behind a server; proven with duplicity 0.8.22.",
-		Keys:     []string{"repository", "password_file", "archive_dir"},
+		Keys:     []string{"repository", "password_file", "archive_dir", "environment_file"},
 		Needs:    []string{"repository"},
 		Depths:   []job.Depth{job.Present, job.Listed, job.Structure, job.Read, job.Restored, job.Asserted},
 		Trees:    true,
@@ -38,12 +38,22 @@ func Kind() job.Kind {
 	}
 }
 
+// variables are those of the manual of duplicity ("ENVIRONMENT VARIABLES", and what
+// its storages need) by which it is let into a storage.
+var variables = regexp.MustCompile(`FTP_PASSWORD|BACKEND_PASSWORD|AWS_(?:ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|DEFAULT_REGION)` +
+	`|AZURE_(?:ACCOUNT_NAME|ACCOUNT_KEY|CONNECTION_STRING)|GS_(?:ACCESS_KEY_ID|SECRET_ACCESS_KEY)` +
+	`|(?:SWIFT|OS)_[A-Z_]+|CLOUDFILES_(?:USERNAME|APIKEY|AUTHURL)|DPBX_ACCESS_TOKEN`)
+
+// done are the variables whose work options of the job do.
+var done = regexp.MustCompile(`PASSPHRASE|SIGN_PASSPHRASE`)
+
 // commands lists what duplicity and gpg are asked. What they keep goes to
 // directories that are removed afterwards.
 func commands() []probes.Command {
 	place := regexp.MustCompile(`[A-Za-z0-9+/][^\x00\n]*`)
 	absolute := regexp.MustCompile(`/[^\x00\n]*`)
 	instant := regexp.MustCompile(`[0-9]{8}T[0-9]{6}Z`)
+	environment := job.Variables(variables)
 	list := []probes.Command{
 		{Entry: "duplicity-version", Argv: []string{"duplicity", "--version"}, Help: "The version of duplicity."},
 		{
@@ -52,25 +62,25 @@ func commands() []probes.Command {
 			Help: "The manifest of a set of duplicity, which tells the checksums of its volumes.",
 		},
 		{
-			Entry: "duplicity-status", Objects: []*regexp.Regexp{place}, Through: []string{"env", "HOME=."},
-			Argv: []string{"duplicity", "collection-status", "--dry-run", "--archive-dir", ".", "--log-fd=1", "-v0", "{0}"},
+			Entry: "duplicity-status", Objects: []*regexp.Regexp{place, environment}, Environment: "{1}", Through: []string{"env", "HOME=."},
+			Argv: []string{"duplicity", "collection-status", "--dry-run", "--num-retries=1", "--archive-dir", ".", "--log-fd=1", "-v0", "{0}"},
 			Help: "The sets behind a server, by their names; nothing of them is fetched.",
 		},
 	}
 	for _, encrypted := range []bool{true, false} {
-		// {0}: where the sets are; {1}: the scratch directory; {2}: of when.
-		objects, suffix, more := []*regexp.Regexp{place, absolute, instant}, "-plain", []string{"--no-encryption"}
+		// {0}: where the sets are; {1}: the scratch directory; {2}: of when; {3}: the environment.
+		objects, suffix, more := []*regexp.Regexp{place, absolute, instant, environment}, "-plain", []string{"--no-encryption"}
 		var secrets map[string]string
 		if encrypted {
 			objects, suffix, more = append(objects, absolute), "", nil
-			secrets = map[string]string{"PASSPHRASE": "{3}"}
+			secrets = map[string]string{"PASSPHRASE": "{4}"}
 		}
 		command := func(name, help string, args ...string) {
 			argv := append([]string{"duplicity"}, args[:1]...)
 			argv = append(append(argv, more...), "--time={2}", "--archive-dir={1}", "--tempdir={1}", "--log-fd=1", "-v0")
 			list = append(list, probes.Command{
 				Entry: "duplicity-" + name + suffix, Argv: append(argv, args[1:]...), Objects: objects, Help: help,
-				Through: []string{"env", "HOME=."}, Secrets: secrets,
+				Through: []string{"env", "HOME=."}, Secrets: secrets, Environment: "{3}",
 			})
 		}
 		command("list", "What a set holds, which a test restore is compared with.", "list-current-files", "{0}")
@@ -81,7 +91,7 @@ func commands() []probes.Command {
 
 func validate(o job.Options) error {
 	var errs []error
-	for key, value := range map[string]string{"password_file": o.PasswordFile, "archive_dir": o.ArchiveDir} {
+	for key, value := range map[string]string{"password_file": o.PasswordFile, "archive_dir": o.ArchiveDir, "environment_file": o.EnvironmentFile} {
 		if value != "" && !filepath.IsAbs(value) {
 			errs = append(errs, probes.At(key, fmt.Errorf("%.80q is not an absolute path", value)))
 		}
@@ -96,7 +106,7 @@ func validate(o job.Options) error {
 	case place.User != nil:
 		if _, set := place.User.Password(); set {
 			// The place would be seen by everyone who may list processes.
-			errs = append(errs, probes.At("repository", errors.New("holds a password; let a wrapper under commands set FTP_PASSWORD in the environment of duplicity")))
+			errs = append(errs, probes.At("repository", errors.New("holds a password; set FTP_PASSWORD in environment_file")))
 		}
 	}
 	return errors.Join(errs...)
@@ -122,6 +132,17 @@ func open(host probes.Host, o job.Options) job.Copy {
 		t.place = "file://" + t.local
 	}
 	return t
+}
+
+// environment returns what duplicity is given of the file with variables, and notes of
+// what it is not given.
+func (t *target) environment() (string, []string, error) {
+	values, err := job.Environment(t.host.Files, t.options.EnvironmentFile)
+	if err != nil {
+		return "", nil, err
+	}
+	given, others := job.Assignments(values, variables)
+	return given, job.Withheld("duplicity", others, done), nil
 }
 
 // Look lists the sets.

@@ -179,6 +179,7 @@ func TestFailures(t *testing.T) {
 	}{
 		{"it ended well", "", 0, "good"},
 		{"a changed byte", "ERROR 21\n. Invalid data - SHA1 hash mismatch for file:\n.  duplicity-full.vol1.difftar.gpg\n", 21, "bad damaged"},
+		{"a password that nobody has set", "ERROR 30 EOFError\n. Traceback (innermost last):\n.   File \"/usr/lib/python3.11/getpass.py\", line 148, in _raw_input\n.  EOFError\n", 30, "unknown auth"},
 		{"a missing volume", "ERROR 30 KeyError\n. Traceback (innermost last):\n.  KeyError: 1\n", 30, "bad incomplete"},
 		{"a wrong password", "ERROR 31 GPGError\n. GPGError: GPG Failed, see log below:\n. gpg: decryption failed: Bad session key\n", 31, "unknown auth"},
 		{"a damaged manifest", "ERROR 31 GPGError\n. gpg: WARNING: encrypted message has been manipulated!\n", 31, "bad damaged"},

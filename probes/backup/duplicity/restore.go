@@ -20,7 +20,11 @@ import (
 
 // call lets duplicity work on a set, with a directory of its own.
 func (t *target) call(ctx context.Context, to io.Writer, entry, dir, id string) error {
-	objects := []string{t.place, dir, id}
+	environment, _, err := t.environment()
+	if err != nil {
+		return err
+	}
+	objects := []string{t.place, dir, id, environment}
 	if t.options.PasswordFile == "" {
 		entry += "-plain"
 	} else {

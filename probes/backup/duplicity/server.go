@@ -14,7 +14,12 @@ import (
 
 // status asks duplicity which sets there are behind a server.
 func (t *target) status(ctx context.Context, sight *job.Sight) (sets, error) {
-	out, err := t.host.Commands.Run(ctx, "duplicity-status", t.place)
+	environment, notes, err := t.environment()
+	if err != nil {
+		return nil, err
+	}
+	sight.Notes = append(sight.Notes, notes...)
+	out, err := t.host.Commands.Run(ctx, "duplicity-status", t.place, environment)
 	if err := explain(out, err); err != nil {
 		return nil, err
 	}
@@ -113,6 +118,8 @@ func explain(out probes.Output, err error) error {
 		return job.Flawed(job.Damaged, "duplicity: %s", said)
 	case code == exception && has("keyerror:"):
 		return job.Flawed(job.Incomplete, "duplicity misses a volume of a set")
+	case code == exception && has("getpass.py"):
+		return probes.Because(probes.Auth, errors.New("duplicity wants a password that nobody has set: FTP_PASSWORD in environment_file"))
 	case code == gpgFailed && has("bad session key", "no secret key", "bad passphrase", "gpg: decryption failed: no"):
 		return probes.Because(probes.Auth, errors.New("duplicity: the password does not fit, or there is no secret key"))
 	case code == gpgFailed && has("manipulated", "no valid openpgp data", "invalid packet", "mdc", "unexpected", "zlib", "uncompressing"):

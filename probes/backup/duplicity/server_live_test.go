@@ -5,12 +5,17 @@ package duplicity_test
 import (
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/net/webdav"
 
 	"hygiene_exporter/probes/backup/backuptest"
 	"hygiene_exporter/probes/backup/duplicity"
@@ -92,5 +97,47 @@ func TestLiveServer(t *testing.T) {
 	}
 	if after, err := os.ReadDir(home); err != nil || len(after) > len(before)+1 { // what gpg keeps
 		t.Errorf("something was left: %v %v", after, err)
+	}
+}
+
+// TestLiveEnvironment reads sets behind a server that wants a password, which the file
+// with variables holds.
+func TestLiveEnvironment(t *testing.T) {
+	t.Parallel()
+	dir := bench(t).Original
+	files := &webdav.Handler{FileSystem: webdav.Dir(dir), LockSystem: webdav.NewMemLS()}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "kim" || password != "open $sesame" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="backups"`)
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	h := backuptest.Host(t, duplicity.Kind(), nil)
+	for _, c := range []struct {
+		name, variables string
+		task            job.Task
+		want            string
+	}{
+		{"its structure", "FTP_PASSWORD='open $sesame'\n", job.Task{Depth: job.Structure}, "good"},
+		{"it is read", "export FTP_PASSWORD=\"open \\$sesame\"\nPASSPHRASE=of another\n", job.Task{Depth: job.Read}, "good"},
+		{"restored", "FTP_PASSWORD=open $sesame\n", job.Task{Depth: job.Restored, Restore: job.Restore{Scratch: t.TempDir(), Source: filepath.Join(dir, "src")}}, "good"},
+		{"a wrong password", "FTP_PASSWORD=wrong\n", job.Task{Depth: job.Structure}, "unknown auth"},
+		{"no password", "PASSPHRASE=secret\n", job.Task{Depth: job.Structure}, "unknown auth"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := job.Options{
+				Repository: "webdav://kim@" + strings.TrimPrefix(server.URL, "http://") + "/sets", PasswordFile: filepath.Join(dir, "pw"),
+				EnvironmentFile: filepath.Join(t.TempDir(), "env"),
+			}
+			if err := os.WriteFile(o.EnvironmentFile, []byte(c.variables), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if got, _, out := backuptest.Check(t.Context(), duplicity.Kind().Open(h, o), c.task); got != c.want {
+				t.Errorf("got %q, want %q: %v", got, c.want, out.Err)
+			}
+		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/internal/assignments"
@@ -49,4 +50,15 @@ func Assignments(values map[string]string, names *regexp.Regexp) (environment st
 		}
 	}
 	return environment, others
+}
+
+// Withheld tells people which variables a program is not given, but for those whose
+// whole name matches done: what they say, options of the job say.
+func Withheld(program string, others []string, done *regexp.Regexp) []string {
+	whole := regexp.MustCompile(`\A(?:` + done.String() + `)\z`)
+	names := slices.DeleteFunc(slices.Clone(others), whole.MatchString)
+	if len(names) == 0 {
+		return nil
+	}
+	return []string{program + " is not given the variables " + strings.Join(names, ", ")}
 }

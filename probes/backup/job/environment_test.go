@@ -30,6 +30,13 @@ func TestEnvironment(t *testing.T) {
 	if diff := cmp.Diff([]string{"KEY_AB", "LD_PRELOAD", "XKEY_A"}, others); diff != "" {
 		t.Error(diff)
 	}
+	notes := job.Withheld("x", others, regexp.MustCompile(`LD_.*|KEY_`))
+	if diff := cmp.Diff([]string{"x is not given the variables KEY_AB, XKEY_A"}, notes); diff != "" {
+		t.Error(diff)
+	}
+	if notes := job.Withheld("x", others, regexp.MustCompile(`.*`)); notes != nil {
+		t.Error(notes)
+	}
 	if pattern := regexp.MustCompile(`\A(?:` + job.Variables(names).String() + `)\z`); !pattern.MatchString(given) || !pattern.MatchString("") || pattern.MatchString("LD_PRELOAD=/x\n"+given) {
 		t.Errorf("%s does not match what is given alone", pattern)
 	}

@@ -55,7 +55,7 @@ type Options struct {
 	ArchiveDir string `yaml:"archive_dir"`
 	// For restic, resticprofile, borg, borgmatic, kopia and duplicity: file that holds the password, which the agent must be able to read.
 	PasswordFile string `yaml:"password_file"`
-	// For restic: file of lines NAME=value, as EnvironmentFile= of systemd takes it, with what lets restic into a storage: AWS_ACCESS_KEY_ID, B2_ACCOUNT_KEY, RESTIC_REST_PASSWORD and the like. Other variables in it are left out.
+	// For restic and duplicity: file of lines NAME=value, as EnvironmentFile= of systemd takes it, with what lets them into a storage: AWS_ACCESS_KEY_ID, RESTIC_REST_PASSWORD, FTP_PASSWORD and the like. Other variables in it are left out.
 	EnvironmentFile string `yaml:"environment_file"`
 	// For borg and borgmatic: directory with the key files, such as /root/.config/borg/keys, for a repository that does not hold its key itself.
 	KeyDirectory string `yaml:"key_directory"`

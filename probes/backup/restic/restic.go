@@ -225,22 +225,18 @@ func (r *repository) Look(ctx context.Context) (job.Sight, error) {
 	return sight, errors.Join(err, locked)
 }
 
-// withheld tells for people of variables that restic is not given.
+// withheld tells people of variables that restic is not given.
 func (r *repository) withheld() []string {
 	environment, err := r.place.Environment()
 	if err != nil {
 		return nil // restic cannot be asked, and says why
 	}
-	_, names := job.Assignments(environment, variables)
-	names = slices.DeleteFunc(names, func(name string) bool { return ours.MatchString(name) })
-	if len(names) == 0 {
-		return nil
-	}
-	return []string{"restic is not given the variables " + strings.Join(names, ", ")}
+	_, others := job.Assignments(environment, variables)
+	return job.Withheld("restic", others, done)
 }
 
-// ours are the variables whose work is done by options of the job.
-var ours = regexp.MustCompile(`\ARESTIC_(?:REPOSITORY|PASSWORD)`)
+// done are the variables whose work options of the job do.
+var done = regexp.MustCompile(`RESTIC_(?:REPOSITORY|PASSWORD)(?:_FILE|_COMMAND)?`)
 
 // media is what a repository lies on.
 func media(place string) string {
