@@ -18,6 +18,7 @@ import (
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/host"
+	"hygiene_exporter/probes/internal/scratch"
 )
 
 // Host is this host, as the agent sees it with the commands of a kind. wrappers
@@ -72,6 +73,22 @@ func (s Shell) Run(t testing.TB, dir, script string) string {
 func Duplicate(t testing.TB, from, to string) {
 	t.Helper()
 	Shell{}.Run(t, from, "cp -a . "+to)
+}
+
+// Scratch makes a scratch directory as the probe does: with a short name, and where
+// engines reach it.
+func Scratch(t testing.TB) string {
+	t.Helper()
+	base, err := os.MkdirTemp("", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(base) })
+	dir, err := scratch.Make(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // Answer puts a judgement into words, such as "good" or "unknown auth".

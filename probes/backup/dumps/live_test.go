@@ -3,7 +3,6 @@
 package dumps_test
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,7 +17,6 @@ import (
 	"hygiene_exporter/probes/backup/job"
 	"hygiene_exporter/probes/backup/restic"
 	"hygiene_exporter/probes/backup/tree"
-	"hygiene_exporter/probes/internal/scratch"
 )
 
 // shell makes a directory src in which the dumps of two databases lie, as they do on
@@ -111,7 +109,7 @@ func TestLive(t *testing.T) {
 				backuptest.Duplicate(t, original, dir)
 				shell.Run(t, dir, c.script+"\n"+m.script)
 				task := job.Task{Depth: c.depth, Restore: c.restore}
-				task.Restore.Scratch = scratchDir(t)
+				task.Restore.Scratch = backuptest.Scratch(t)
 				host := backuptest.Host(t, together(m.kind), nil)
 				restored := dumps.Within(m.kind.Open(host, m.of(dir)), host, c.load)
 				got, _, out := backuptest.Check(t.Context(), restored, task)
@@ -147,19 +145,4 @@ func together(kind job.Kind) job.Kind {
 		}
 	}
 	return kind
-}
-
-// scratchDir makes a scratch directory as the probe does: with a short name.
-func scratchDir(t *testing.T) string {
-	t.Helper()
-	base, err := os.MkdirTemp("", "b")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(base) })
-	dir, err := scratch.Make(base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/backuptest"
 	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
 )
@@ -112,13 +112,11 @@ func TestLiveBackupsWhileWeCheck(t *testing.T) {
 		}
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			bash(t, dir, "mkdir b; "+c.before)
-			command := exec.CommandContext(t.Context(), "bash", "-c", library+c.script)
-			command.Dir = dir
-			command.Env = append(os.Environ(), "LC_ALL=C", "SRC="+source(t), "DB="+databaseDir)
+			shell(t).Run(t, dir, "mkdir b; "+c.before)
+			command := shell(t).Command(t.Context(), dir, c.script)
 			var said strings.Builder
 			command.Stdout, command.Stderr = &said, &said
-			copied := files.Kind().Open(realHost(t), job.Options{Paths: []string{filepath.Join(dir, c.path)}, Settle: probes.Duration(settled)})
+			copied := files.Kind().Open(backuptest.Host(t, files.Kind(), nil), job.Options{Paths: []string{filepath.Join(dir, c.path)}, Settle: probes.Duration(settled)})
 			time.Sleep(settled) // until what there is has been left alone
 			if err := command.Start(); err != nil {
 				t.Fatal(err)

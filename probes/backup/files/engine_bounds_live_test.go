@@ -16,9 +16,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/backuptest"
 	"hygiene_exporter/probes/backup/content"
 	"hygiene_exporter/probes/backup/engine"
+	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
+	"hygiene_exporter/probes/host"
 	"hygiene_exporter/probes/internal/scratch"
 )
 
@@ -84,7 +88,7 @@ func TestLiveEngineBounds(t *testing.T) {
 	if _, err := databasesOnce(); err != nil {
 		t.Fatal(err)
 	}
-	h := realHost(t)
+	h := backuptest.Host(t, files.Kind(), nil)
 	mysqlSwollen := "sed '0,/^CREATE TABLE/s//CREATE TABLE big AS SELECT seq, repeat(0x78, 4000) s FROM seq_1_to_1000000;\\nCREATE TABLE/' $DB/my.sql > b/my.sql"
 	for _, c := range []restoreCase{
 		{name: "a disk without room for an engine", script: "cp $DB/plain.sql b", restore: job.Restore{Scratch: small(t, 100)}, want: "unknown too_large"},
@@ -96,7 +100,7 @@ func TestLiveEngineBounds(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.restore.Scratch == "" {
-				c.restore.Scratch = scratchDir(t)
+				c.restore.Scratch = backuptest.Scratch(t)
 			}
 			c.run(t, h)
 			nothingLeft(t, filepath.Dir(c.restore.Scratch))
@@ -112,11 +116,11 @@ func TestLiveEnginesEndInTime(t *testing.T) {
 	if _, err := databasesOnce(); err != nil {
 		t.Fatal(err)
 	}
-	dir, place := t.TempDir(), scratchDir(t)
-	bash(t, dir, "mkdir b; "+slow)
+	dir, place := t.TempDir(), backuptest.Scratch(t)
+	shell(t).Run(t, dir, "mkdir b; "+slow)
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 	defer cancel()
-	s := engine.New(realHost(t), job.Restore{Scratch: place}, time.Now())
+	s := engine.New(backuptest.Host(t, files.Kind(), nil), job.Restore{Scratch: place}, time.Now())
 	start := time.Now()
 	err := s.Load(ctx, content.PgDump, filepath.Join(dir, "b/plain.sql"))
 	if got := answer(err); got != "unknown timeout" {
@@ -134,9 +138,13 @@ func TestLiveEnginesEndInTime(t *testing.T) {
 // child is a part of a test that a process of its own plays, which somebody else
 // runs or kills. It loads a dump.
 func child(place, dump string) {
-	h := realHost(nil)
-	s := engine.New(h, job.Restore{Scratch: place, Assert: job.Assert{Queries: []job.Query{{Query: "select count(*) from t", Equals: "50000"}}}}, time.Now())
-	err := s.Load(context.Background(), content.PgDump, dump)
+	hosts, err := host.New(host.Options{Specs: []probes.Spec{{Name: "backup", Commands: engine.Commands()}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	s := engine.New(hosts.For("backup"), job.Restore{Scratch: place, Assert: job.Assert{Queries: []job.Query{{Query: "select count(*) from t", Equals: "50000"}}}}, time.Now())
+	err = s.Load(context.Background(), content.PgDump, dump)
 	if err == nil {
 		err = s.Assert(context.Background())
 	}
@@ -161,7 +169,7 @@ func asChild(t *testing.T, place string, setpriv ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	bash(t, dir, "chmod 755 .; cp "+self+" self.test; chmod 755 self.test; cp $DB/plain.sql .; chmod 644 plain.sql")
+	shell(t).Run(t, dir, "chmod 755 .; cp "+self+" self.test; chmod 755 self.test; cp $DB/plain.sql .; chmod 644 plain.sql")
 	argv := append(setpriv, filepath.Join(dir, "self.test"))
 	command := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 	command.Env = append(os.Environ(), "BACKUP_CHILD="+place, "BACKUP_CHILD_DUMP="+filepath.Join(dir, "plain.sql"))
@@ -174,8 +182,8 @@ func TestLiveEnginesWithoutRoot(t *testing.T) {
 	if _, err := databasesOnce(); err != nil {
 		t.Fatal(err)
 	}
-	place := scratchDir(t)
-	bash(t, place, "chown -R nobody .. ")
+	place := backuptest.Scratch(t)
+	shell(t).Run(t, place, "chown -R nobody .. ")
 	out, err := asChild(t, place, "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--no-new-privs",
 		"--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "loaded: good") {
@@ -190,7 +198,7 @@ func TestLiveEnginesOfAKilledAgent(t *testing.T) {
 	if _, err := databasesOnce(); err != nil {
 		t.Fatal(err)
 	}
-	place := scratchDir(t)
+	place := backuptest.Scratch(t)
 	base := filepath.Dir(place)
 	command := asChild(t, place, "env", "BACKUP_CHILD_WAITS=1")
 	var out bytes.Buffer

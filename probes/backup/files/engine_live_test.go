@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/backuptest"
 	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
-	"hygiene_exporter/probes/internal/scratch"
 )
 
 // asked demands an answer.
@@ -22,31 +22,16 @@ func asked(query, answer string) job.Restore {
 	return job.Restore{Assert: job.Assert{Queries: []job.Query{{Query: query, Equals: answer}}}}
 }
 
-// scratchDir makes a scratch directory as the probe does: with a short name.
-func scratchDir(t *testing.T) string {
-	t.Helper()
-	base, err := os.MkdirTemp("", "b")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(base) })
-	dir, err := scratch.Make(base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 // run restores the newest backup of a case and loads it.
 func (c restoreCase) run(t *testing.T, h probes.Host) job.Outcome {
 	t.Helper()
 	dir := t.TempDir()
-	bash(t, dir, "mkdir b; "+c.script)
+	shell(t).Run(t, dir, "mkdir b; "+c.script)
 	if c.depth == "" {
 		c.depth = job.Loaded
 	}
 	if c.restore.Scratch == "" {
-		c.restore.Scratch = scratchDir(t)
+		c.restore.Scratch = backuptest.Scratch(t)
 	}
 	copied := files.Kind().Open(h, job.Options{Paths: []string{filepath.Join(dir, "b/*")}, Settle: 1, Set: c.set})
 	got, _, out := look(t.Context(), copied, c.depth, c.restore)
@@ -64,7 +49,7 @@ func TestLiveEngines(t *testing.T) {
 	if _, err := databasesOnce(); err != nil {
 		t.Fatal(err)
 	}
-	h := realHost(t)
+	h := backuptest.Host(t, files.Kind(), nil)
 	counted := asked("select count(*) from t", "50000")
 	demand := func(queries ...job.Query) job.Restore {
 		return job.Restore{RPO: time.Hour, Assert: job.Assert{Queries: queries}}

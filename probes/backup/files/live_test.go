@@ -15,42 +15,21 @@ import (
 	"time"
 
 	"hygiene_exporter/probes"
+	"hygiene_exporter/probes/backup/backuptest"
 	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
-	"hygiene_exporter/probes/host"
 )
 
-// realHost is this host, as the agent sees it.
-func realHost(testing.TB) probes.Host {
-	hosts, err := host.New(host.Options{Specs: []probes.Spec{{Name: "backup", Commands: files.Kind().Commands}}})
-	if err != nil {
-		panic(err)
-	}
-	return hosts.For("backup")
-}
-
-// library are the shell functions with which backups are harmed.
-const library = `
-set -euo pipefail
+// shell makes and harms backups, out of what lies in $SRC and $DB.
+func shell(t testing.TB) backuptest.Shell {
+	t.Helper()
+	return backuptest.Shell{Env: []string{"SRC=" + source(t), "DB=" + databaseDir}, Library: `
 size()   { stat -c %s "$1"; }
-keep()   { truncate -s $(( $(size "$1") * $2 / 100 )) "$1"; }          # percent
 cut()    { truncate -s -"$2" "$1"; }                                   # bytes
-flip()   { local at=$(( $(size "$1") * $2 / 100 )); local b=$(od -An -tu1 -j $at -N 1 "$1");
-           printf "\\x$(printf %02x $(( b ^ 255 )))" | dd of="$1" bs=1 seek=$at conv=notrunc status=none; }
 zero()   { head -c "$2" /dev/zero >> "$1"; }                           # appended
 blank()  { local at=$(( $(size "$1") * $2 / 100 )); local n=$(( $(size "$1") - at ));
            head -c $n /dev/zero | dd of="$1" bs=64k seek=$at oflag=seek_bytes conv=notrunc status=none; }
-`
-
-// bash runs a script in a directory.
-func bash(t testing.TB, dir, script string) {
-	t.Helper()
-	command := exec.CommandContext(t.Context(), "bash", "-c", library+script)
-	command.Dir = dir
-	command.Env = append(os.Environ(), "LC_ALL=C", "SRC="+source(t), "DB="+databaseDir)
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s\n%s", err, script, out)
-	}
+`}
 }
 
 var sourceOnce = sync.OnceValues(func() (string, error) {
@@ -133,7 +112,7 @@ func answer(err error) string {
 func (c liveCase) run(t *testing.T, h probes.Host) {
 	t.Helper()
 	dir := t.TempDir()
-	bash(t, dir, c.script)
+	shell(t).Run(t, dir, c.script)
 	o := c.options
 	o.Settle = max(o.Settle, 1)
 	if c.path == "" {
@@ -154,7 +133,7 @@ func (c liveCase) run(t *testing.T, h probes.Host) {
 
 func runAll(t *testing.T, cases []liveCase) {
 	t.Helper()
-	h := realHost(t)
+	h := backuptest.Host(t, files.Kind(), nil)
 	good := 0
 	for _, c := range cases {
 		if c.want == "good" {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"hygiene_exporter/probes/backup/backuptest"
+	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
 )
 
@@ -45,7 +47,7 @@ func TestInMySQL(t *testing.T) {
 		t.Skip("TestLiveMySQL runs this")
 	}
 	mysqlDumps(t)
-	h := realHost(t)
+	h := backuptest.Host(t, files.Kind(), nil)
 	counted := asked("select count(*) from b", "3000")
 	for _, c := range []restoreCase{
 		{name: "mysqldump", script: "cp $DB/my.sql b", restore: counted, want: "good"},
@@ -73,7 +75,7 @@ func mysqlDumps(t *testing.T) {
 	if err := os.Mkdir(databaseDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	bash(t, databaseDir, `db=$DB; S=$db/s.sock; chown nobody $db
+	shell(t).Run(t, databaseDir, `db=$DB; S=$db/s.sock; chown nobody $db
 mysqld --no-defaults --initialize-insecure --user=nobody --datadir=$db/data > $db/init.log 2>&1 || { cat $db/init.log; exit 1; }
 mysqld --no-defaults --user=nobody --datadir=$db/data --socket=$S --skip-networking --mysqlx=OFF --skip-log-bin --secure-file-priv=NULL > $db/log 2>&1 & server=$!
 for i in $(seq 300); do mysql --no-defaults -S $S -u root -e 'select 1' > /dev/null 2>&1 && break; sleep 0.1; done

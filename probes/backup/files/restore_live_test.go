@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hygiene_exporter/probes/backup/backuptest"
 	"hygiene_exporter/probes/backup/files"
 	"hygiene_exporter/probes/backup/job"
 )
@@ -69,7 +70,7 @@ func TestLiveRestores(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir, scratch := t.TempDir(), t.TempDir()
-			bash(t, dir, "mkdir b; "+c.script)
+			shell(t).Run(t, dir, "mkdir b; "+c.script)
 			if c.source {
 				c.restore.Source = filepath.Join(dir, "src")
 			}
@@ -77,7 +78,7 @@ func TestLiveRestores(t *testing.T) {
 				c.depth = job.Restored
 			}
 			c.restore.Scratch = scratch
-			copied := files.Kind().Open(realHost(t), job.Options{Paths: []string{filepath.Join(dir, "b/*")}, Settle: 1})
+			copied := files.Kind().Open(backuptest.Host(t, files.Kind(), nil), job.Options{Paths: []string{filepath.Join(dir, "b/*")}, Settle: 1})
 			got, _, out := look(t.Context(), copied, c.depth, c.restore)
 			if got != c.want {
 				t.Fatalf("got %q, want %q: %v %v", got, c.want, out.Err, out.Notes)
@@ -89,7 +90,7 @@ func TestLiveRestores(t *testing.T) {
 				t.Error("something was written outside of the scratch directory")
 			}
 			if c.then != "" {
-				bash(t, dir, "cd "+scratch+"\n"+c.then)
+				shell(t).Run(t, dir, "cd "+scratch+"\n"+c.then)
 			}
 		})
 	}
