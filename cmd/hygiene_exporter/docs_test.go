@@ -75,7 +75,8 @@ func TestDocsCommands(t *testing.T) {
 Generated from the source; `+"`make docs`"+` rewrites it. The agent runs these programs, those
 that are installed, and no others. `+"`{0}`"+` stands for an object, which must match the pattern
 beside it as a whole. `+"`NAME<FILE`"+` before a program is a variable of its environment that holds what
-that file holds. There is no shell. What needs root is what
+that file holds, and an object before it is lines of such variables, which the table is followed
+by. There is no shell. What needs root is what
 `+"`hygiene_exporter helper`"+` runs for an agent that is not root, and all that it runs.
 `)
 	for _, spec := range all.Specs() {
@@ -83,6 +84,7 @@ that file holds. There is no shell. What needs root is what
 			continue
 		}
 		fmt.Fprintf(&out, "\n## %s\n\n| Command | Needs root | Objects | What is read |\n|---|---|---|---|\n", spec.Name)
+		environments := map[string]string{} // by program
 		for _, c := range spec.Commands {
 			root := "no"
 			if c.Privileged {
@@ -92,16 +94,27 @@ that file holds. There is no shell. What needs root is what
 			for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
 				words = append(words, name+"<"+c.Secrets[name])
 			}
+			if c.Environment != "" {
+				words = append(words, c.Environment)
+			}
 			for _, word := range slices.Concat(c.Through, c.Argv) {
 				if strings.ContainsAny(word, " '") {
 					word = "'" + word + "'"
 				}
 				words = append(words, word)
 			}
-			for _, pattern := range c.Objects {
+			for i, pattern := range c.Objects {
+				if c.Environment == fmt.Sprintf("{%d}", i) {
+					environments[c.Argv[0]] = pattern.String()
+					objects = append(objects, "variables")
+					continue
+				}
 				objects = append(objects, "`"+strings.ReplaceAll(pattern.String(), "|", `\|`)+"`")
 			}
 			fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", strings.ReplaceAll(strings.Join(words, " "), "|", `\|`), root, strings.Join(objects, " "), c.Help)
+		}
+		for _, program := range slices.Sorted(maps.Keys(environments)) {
+			fmt.Fprintf(&out, "\nVariables of `%s`: `%s`\n", program, environments[program])
 		}
 	}
 	generated(t, "../../docs/commands.md", out.String())
