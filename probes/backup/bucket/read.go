@@ -200,6 +200,20 @@ func kms(header http.Header) bool {
 
 // ReadFile returns all of a small object.
 func (b *Bucket) ReadFile(ctx context.Context, key string, limit int64) ([]byte, error) {
+	body, err := b.Stream(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	data, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = probes.Because(probes.TooLarge, fmt.Errorf("%.80q is larger than %d bytes", key, limit))
+	}
+	return data, err
+}
+
+// Stream begins to read what is there now, whatever was listed.
+func (b *Bucket) Stream(ctx context.Context, key string) (io.ReadCloser, error) {
 	client, err := b.connect()
 	if err != nil {
 		return nil, err
@@ -208,10 +222,5 @@ func (b *Bucket) ReadFile(ctx context.Context, key string, limit int64) ([]byte,
 	if err != nil {
 		return nil, b.explain(err)
 	}
-	defer body.Close()
-	data, err := io.ReadAll(io.LimitReader(body, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = probes.Because(probes.TooLarge, fmt.Errorf("%.80q is larger than %d bytes", key, limit))
-	}
-	return data, err
+	return body, nil
 }

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"hygiene_exporter/probes/backup/job"
@@ -14,11 +17,12 @@ import (
 
 // A backup is what its document says.
 type backup struct {
-	schedule             string
+	name, schedule       string
 	phase, reason        string
 	started, expires     time.Time
 	errors, warnings     int64
-	attempted, completed int64 // snapshots of volumes
+	attempted, completed int64     // snapshots of volumes
+	items                job.Count // objects of the cluster
 }
 
 // ended reports whether Velero is done with it.
@@ -31,6 +35,7 @@ func parseBackup(text []byte) (backup, error) {
 	var document struct {
 		Kind     string `json:"kind"`
 		Metadata struct {
+			Name   string            `json:"name"`
 			Labels map[string]string `json:"labels"`
 		} `json:"metadata"`
 		Status struct {
@@ -45,6 +50,9 @@ func parseBackup(text []byte) (backup, error) {
 			Completed int64     `json:"volumeSnapshotsCompleted"`
 			CSITried  int64     `json:"csiVolumeSnapshotsAttempted"`
 			CSIDone   int64     `json:"csiVolumeSnapshotsCompleted"`
+			Progress  *struct {
+				Done int64 `json:"itemsBackedUp"`
+			} `json:"progress"`
 		} `json:"status"`
 	}
 	if err := json.Unmarshal(text, &document); err != nil {
@@ -55,9 +63,12 @@ func parseBackup(text []byte) (backup, error) {
 	}
 	s := document.Status
 	b := backup{
-		schedule: document.Metadata.Labels["velero.io/schedule-name"], phase: s.Phase, reason: s.Reason,
+		name: document.Metadata.Name, schedule: document.Metadata.Labels["velero.io/schedule-name"], phase: s.Phase, reason: s.Reason,
 		started: s.Start, expires: s.Expires, errors: s.Errors, warnings: s.Warnings,
 		attempted: s.Attempted + s.CSITried, completed: s.Completed + s.CSIDone,
+	}
+	if s.Progress != nil {
+		b.items = job.Of(s.Progress.Done)
 	}
 	if b.started.IsZero() {
 		b.started = s.End
@@ -65,33 +76,42 @@ func parseBackup(text []byte) (backup, error) {
 	return b, nil
 }
 
-// volumes reads how the backups of volumes of pods ended, which are made file by
-// file.
-func volumes(text []byte) error {
-	const name = "the list of volumes of pods"
+// unpack reads a document that is packed by gzip.
+func unpack(text []byte, into any) error {
 	reader, err := gzip.NewReader(bytes.NewReader(text))
 	if err != nil {
-		return job.Flawed(job.Damaged, "%s cannot be unpacked: %v", name, err)
+		return job.Flawed(job.Damaged, "it cannot be unpacked: %v", err)
 	}
 	plain, err := io.ReadAll(io.LimitReader(reader, maxDocument))
-	if err != nil {
-		return job.Flawed(job.Truncated, "%s cannot be unpacked: %v", name, err)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return job.Flawed(job.Truncated, "it cannot be unpacked: %v", err)
+	case err != nil:
+		return job.Flawed(job.Damaged, "it cannot be unpacked: %v", err)
 	}
-	var list []struct {
-		Spec struct {
-			Volume string `json:"volume"`
-			Pod    struct {
-				Namespace string `json:"namespace"`
-				Name      string `json:"name"`
-			} `json:"pod"`
-		} `json:"spec"`
-		Status struct {
-			Phase string `json:"phase"`
-		} `json:"status"`
+	if err := json.Unmarshal(plain, into); err != nil {
+		return job.Flawed(job.Damaged, "it is no JSON of that form: %v", err)
 	}
-	if err := json.Unmarshal(plain, &list); err != nil {
-		return job.Flawed(job.Damaged, "%s is no JSON: %v", name, err)
-	}
+	return nil
+}
+
+// podVolumes are how the backups of volumes of pods ended, which are made file by
+// file.
+type podVolumes []struct {
+	Spec struct {
+		Volume string `json:"volume"`
+		Pod    struct {
+			Namespace string `json:"namespace"`
+			Name      string `json:"name"`
+		} `json:"pod"`
+	} `json:"spec"`
+	Status struct {
+		Phase string `json:"phase"`
+	} `json:"status"`
+}
+
+// failed returns the first that did not end well.
+func (list podVolumes) failed() error {
 	for _, volume := range list {
 		if volume.Status.Phase != "Completed" {
 			place := fmt.Sprintf("%s of %s/%s", volume.Spec.Volume, volume.Spec.Pod.Namespace, volume.Spec.Pod.Name)
@@ -99,4 +119,34 @@ func volumes(text []byte) error {
 		}
 	}
 	return nil
+}
+
+// results are the errors and warnings of a backup.
+type results struct {
+	Errors struct {
+		Velero     []string            `json:"velero"`
+		Cluster    []string            `json:"cluster"`
+		Namespaces map[string][]string `json:"namespaces"`
+	} `json:"errors"`
+}
+
+// first returns one error. Velero writes fields as " name: /bad message: /words".
+func (r results) first() string {
+	list := slices.Concat(r.Errors.Velero, r.Errors.Cluster)
+	for _, name := range slices.Sorted(maps.Keys(r.Errors.Namespaces)) {
+		list = append(list, r.Errors.Namespaces[name]...)
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return strings.TrimRight(strings.TrimSpace(strings.ReplaceAll(list[0], ": /", ": ")), ": ")
+}
+
+// volumeInfo is what became of each volume.
+type volumeInfo []struct {
+	Claim     string `json:"pvcName"`
+	Namespace string `json:"pvcNamespace"`
+	Volume    string `json:"pvName"`
+	Skipped   bool   `json:"skipped"`
+	Reason    string `json:"skippedReason"`
 }

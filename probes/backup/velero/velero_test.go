@@ -3,6 +3,7 @@ package velero
 import (
 	"bytes"
 	"compress/gzip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,10 +17,10 @@ func answer(err error) string {
 }
 
 func TestParseBackup(t *testing.T) {
-	const document = `{"kind":"Backup","metadata":{"name":"a","labels":{"velero.io/schedule-name":"daily"}},"status":{"phase":"PartiallyFailed","startTimestamp":"2026-01-01T01:00:00Z","completionTimestamp":"2026-01-01T01:05:00Z","expiration":"2026-02-01T01:00:00Z","errors":2,"warnings":1,"volumeSnapshotsAttempted":3,"volumeSnapshotsCompleted":2,"csiVolumeSnapshotsAttempted":1,"csiVolumeSnapshotsCompleted":1}}`
+	const document = `{"kind":"Backup","metadata":{"name":"a","labels":{"velero.io/schedule-name":"daily"}},"status":{"phase":"PartiallyFailed","startTimestamp":"2026-01-01T01:00:00Z","completionTimestamp":"2026-01-01T01:05:00Z","expiration":"2026-02-01T01:00:00Z","errors":2,"warnings":1,"volumeSnapshotsAttempted":3,"volumeSnapshotsCompleted":2,"csiVolumeSnapshotsAttempted":1,"csiVolumeSnapshotsCompleted":1,"progress":{"totalItems":9,"itemsBackedUp":8}}}`
 	got, err := parseBackup([]byte(document))
 	want := backup{
-		schedule: "daily", phase: "PartiallyFailed", errors: 2, warnings: 1, attempted: 4, completed: 3,
+		name: "a", schedule: "daily", phase: "PartiallyFailed", errors: 2, warnings: 1, attempted: 4, completed: 3, items: job.Of(8),
 		started: time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC), expires: time.Date(2026, 2, 1, 1, 0, 0, 0, time.UTC),
 	}
 	if err != nil || got != want {
@@ -61,6 +62,14 @@ func packed(text string) []byte {
 	return b.Bytes()
 }
 
+func volumes(text []byte) error {
+	var list podVolumes
+	if err := unpack(text, &list); err != nil {
+		return err
+	}
+	return list.failed()
+}
+
 func TestVolumes(t *testing.T) {
 	whole := packed(`[{"spec":{"volume":"data","pod":{"namespace":"web","name":"p"}},"status":{"phase":"Completed"}}]`)
 	for _, c := range []struct {
@@ -75,6 +84,7 @@ func TestVolumes(t *testing.T) {
 		{"one goes on", packed(`[{"status":{"phase":"InProgress"}}]`), "bad reported"},
 		{"one without a phase", packed(`[{}]`), "bad reported"},
 		{"no gzip", []byte("[]"), "bad damaged"},
+		{"a changed byte", append(slices.Clone(whole[:12]), append([]byte{whole[12] ^ 8}, whole[13:]...)...), "bad damaged"},
 		{"cut off", whole[:len(whole)-9], "bad truncated"},
 		{"no list", packed("{}"), "bad damaged"},
 	} {
@@ -102,6 +112,51 @@ func TestValidate(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%+v: %q, want %q", c.o, got, c.want)
+		}
+	}
+}
+
+func TestObject(t *testing.T) {
+	for member, want := range map[string]string{
+		"metadata/version":                                                    "",
+		"resources/pods/namespaces/web/p.json":                                "web/p",
+		"resources/pods/v1-preferredversion/namespaces/web/p.json":            "web/p",
+		"./resources/pods/namespaces/cluster/p.json":                          "cluster/p",
+		"resources/namespaces/cluster/web.json":                               "web",
+		"resources/namespaces/v1-preferredversion/cluster/web.json":           "web",
+		"resources/clusterroles.rbac.authorization.k8s.io/cluster/a:b.c.json": "a:b.c",
+		"resources/pods/namespaces/web/p.yaml":                                "",
+		"resources/pods/namespaces/web":                                       "",
+		"resources/pods/elsewhere/web/p.json":                                 "",
+		"resources/pods/v1/namespaces.json":                                   "",
+		"":                                                                    "",
+	} {
+		if got := object(member); got != want {
+			t.Errorf("%q: %q, want %q", member, got, want)
+		}
+	}
+}
+
+func TestCompare(t *testing.T) {
+	list := map[string][]string{"v1/Pod": {"web/a", "web/b"}, "v1/Namespace": {"web"}, "apps/v1/Deployment": {"web/a"}}
+	for _, c := range []struct {
+		name  string
+		found []string
+		want  string
+	}{
+		{"all are there", []string{"web", "web/a", "web/b"}, "good"},
+		{"and more", []string{"web", "web/a", "web/b", "web/c"}, "good"},
+		{"a plugin has renamed one", []string{"web", "web/a", "web/renamed"}, "good"},
+		{"one is missing", []string{"web", "web/a"}, "bad incomplete"},
+		{"all are missing", nil, "bad incomplete"},
+		{"others in the place of all", []string{"shop", "shop/a", "shop/b"}, "bad mismatch"},
+	} {
+		found := map[string]bool{}
+		for _, name := range c.found {
+			found[name] = true
+		}
+		if got := answer(compare(list, found)); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
 }
