@@ -170,6 +170,9 @@ restore_damaged() {
 mkdir -p "$1"
 dir=$(cd "$1" && pwd) run=$(cd "$1" && pwd)/run-$velero tools=${HYGIENE_TOOLS:-$here/../.build/tools}
 if [ "${VELERO_INSIDE:-}" != yes ]; then
+	for program in etcd openssl "$tools/versitygw"; do
+		command -v "$program" >/dev/null || { echo "$program is missing" >&2; exit 1; }
+	done
 	[ ! -e "$run" ] || { echo "$run is there already" >&2; exit 1; }
 	build
 	VELERO_INSIDE=yes exec unshare --net --pid --fork --kill-child --mount-proc "$here/velero.sh" "$dir" "$velero"

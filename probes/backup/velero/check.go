@@ -51,21 +51,14 @@ func gone(p job.Point) error {
 
 // said is the verdict by what Velero wrote about a backup.
 func (b *backups) said(ctx context.Context, p job.Point, have backup, out *job.Outcome) error {
-	name := path.Base(p.ID)
-	if have.phase != "Completed" {
-		return job.Flawed(job.Reported, "%s ended in the phase %s%s", name, have.phase, b.because(ctx, p, have))
+	if err := have.failed(); err != nil {
+		return fmt.Errorf("%s: %w%s", path.Base(p.ID), err, b.because(ctx, p, have))
 	}
 	if have.warnings > 0 {
 		out.Note("Velero told of %d warnings", have.warnings)
 	}
 	if err := b.whole(ctx, p); err != nil {
 		return err
-	}
-	switch {
-	case have.attempted > have.completed:
-		return job.Flawed(job.Reported, "%s has only %d of %d snapshots of volumes", name, have.completed, have.attempted)
-	case have.items.Known && have.items.N == 0:
-		return job.Flawed(job.Empty, "%s holds no object of the cluster", name)
 	}
 	b.skipped(ctx, p, out)
 	var volumes podVolumes

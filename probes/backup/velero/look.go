@@ -56,12 +56,35 @@ func (b *backups) Look(ctx context.Context) (job.Sight, error) {
 	b.known = seen
 	b.mu.Unlock()
 	slices.SortStableFunc(sight.Points, func(a, b job.Point) int { return b.At.Compare(a.At) })
+	dropFailed(&sight, seen)
 	sight.Units = b.units(sight)
 	if newest(sight) != locked {
 		sight.Immutable = time.Time{} // that was of another
 	}
 	sight.Tools = []job.Tool{{Name: "velero-backup.json"}}
 	return sight, cmp.Or(err, broken)
+}
+
+// dropFailed leaves out what has failed, unless it is the newest: then that is the
+// verdict, and what came before is what can be restored.
+func dropFailed(sight *job.Sight, seen map[string]known) {
+	const few = 3
+	count := 0
+	var good []job.Point
+	for i, p := range sight.Points {
+		err := seen[p.ID].backup.failed()
+		if err == nil || i == 0 {
+			good = append(good, p)
+			continue
+		}
+		if count++; count <= few {
+			sight.Notes = append(sight.Notes, fmt.Sprintf("%s does not count: %v", path.Base(p.ID), err))
+		}
+	}
+	if count > few {
+		sight.Notes = append(sight.Notes, fmt.Sprintf("and %d more do not count", count-few))
+	}
+	sight.Points = good
 }
 
 // newest names the newest backup.

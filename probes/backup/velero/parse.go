@@ -30,6 +30,19 @@ func (b backup) ended() bool {
 	return slices.Contains([]string{"Completed", "PartiallyFailed", "Failed", "FailedValidation"}, b.phase)
 }
 
+// failed is the verdict of the document.
+func (b backup) failed() error {
+	switch {
+	case b.phase != "Completed":
+		return job.Flawed(job.Reported, "it ended in the phase %s", b.phase)
+	case b.attempted > b.completed:
+		return job.Flawed(job.Reported, "it has only %d of %d snapshots of volumes", b.completed, b.attempted)
+	case b.items.Known && b.items.N == 0:
+		return job.Flawed(job.Empty, "it holds no object of the cluster")
+	}
+	return nil
+}
+
 // parseBackup reads velero-backup.json.
 func parseBackup(text []byte) (backup, error) {
 	var document struct {

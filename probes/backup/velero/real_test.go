@@ -53,13 +53,13 @@ func realBackups(t *testing.T, open place) {
 			{"pod-volumes", "Completed", "good", 2, ""},
 			{"moved", "Completed", "good", 2, ""},
 			{"expired", "Completed", "good", 5, "expired has expired at 2026-11-26T03:"},
-			{"nothing", "Completed", "bad empty", 0, "nothing holds no object of the cluster"},
+			{"nothing", "Completed", "bad empty", 0, "nothing: it holds no object of the cluster"},
 			{"bad-snapshots", "PartiallyFailed", "bad reported", 5, "PartiallyFailed: name: bad message: Error backing up item error: error taking snapshot of volume"},
 			{"bad-pod-volumes", "PartiallyFailed", "bad reported", 2, "PartiallyFailed: message: pod volume backup failed"},
 			{"not-moved", "PartiallyFailed", "bad reported", 2, "PartiallyFailed: message: the item cannot be moved"},
 			{"absent", "PartiallyFailed", "bad reported", 0, "fail to get the namespace missing"},
 			{"hook", "PartiallyFailed", "bad reported", 2, `pods "nowhere" not found, and 1 more`},
-			{"failed", "Failed", "bad reported", -1, "failed ended in the phase Failed"},
+			{"failed", "Failed", "bad reported", -1, "failed: it ended in the phase Failed"},
 			{"half", "Failed", "nothing", -1, "half has no velero-backup.json"},
 			{"deleted", "Deleting", "nothing", -1, "deleted has no velero-backup.json"},
 			{"waiting", "WaitingForPluginOperations", "nothing", -1, "waiting is in the phase WaitingForPluginOperations"},
@@ -145,17 +145,23 @@ func wholeBucket(t *testing.T, open place) {
 	for _, c := range []struct {
 		name, pattern, newest string
 		points                int
+		note                  string
 	}{
-		{"all", "", "backups/expired", 15},
-		{"of a schedule", "nightly", "backups/nightly-20261126032022", 1},
-		{"of another schedule", "weekly", "", 0},
-		{"by name", "{whole,selected}", "backups/selected", 2},
+		{"all, but for what has failed", "", "backups/expired", 8, "and 4 more do not count"},
+		{"the newest has failed", "{hook,absent,selected}", "backups/hook", 2, "absent does not count: it ended in the phase PartiallyFailed"},
+		{"all have failed", "{hook,absent,nothing}", "backups/hook", 1, "nothing does not count: it holds no object of the cluster"},
+		{"of a schedule", "nightly", "backups/nightly-20261126032022", 1, ""},
+		{"of another schedule", "weekly", "", 0, ""},
+		{"by name", "{whole,selected}", "backups/selected", 2, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sight, err := open(t, unpack(t, "1.18.0", "*"), job.Options{Snapshots: c.pattern}).Look(t.Context())
 			newest := ""
 			if len(sight.Points) > 0 {
 				newest = sight.Points[0].ID
+			}
+			if notes := strings.Join(sight.Notes, "\n"); !strings.Contains(notes, c.note) {
+				t.Errorf("the notes are %s, want %q", notes, c.note)
 			}
 			if err != nil || len(sight.Points) != c.points || !strings.HasSuffix(newest, c.newest) {
 				t.Errorf("%d points, the newest %q, want %d and %q: %v %v", len(sight.Points), newest, c.points, c.newest, err, sight.Notes)
