@@ -7,10 +7,11 @@
 # network, so that nothing is reached from outside, and all ends with this script.
 # etcd is that of Debian (etcd-server), the bucket versitygw (make tools).
 #
-# No node means no kubelet: volumes of pods are "backed up" by saying so, and hooks
-# fail. At the end it prints where the bucket lies, as files.
+# No node means no kubelet, no driver and no agent: volumes of pods are "backed up",
+# snapshots of CSI "made" and "moved" by saying so, and hooks fail. At the end it
+# prints where the bucket lies, as files.
 set -euo pipefail
-velero=${2:-v1.18.0} kubernetes=v1.34.1 aws=v1.14.3
+velero=${2:-v1.18.0} kubernetes=v1.34.1 aws=v1.14.3 snapshotter=github.com/kubernetes-csi/external-snapshotter/client/v8@v8.2.0
 here=$(cd "$(dirname "$0")" && pwd)
 
 build() {
@@ -42,6 +43,7 @@ build() {
 		download "github.com/vmware-tanzu/velero-plugin-for-aws@$aws"
 		nice go -C "$modules/github.com/vmware-tanzu/velero-plugin-for-aws@$aws" build -ldflags '-s -w' -o "$dir/bin/velero-plugin-for-aws" ./velero-plugin-for-aws
 	fi
+	[ -d crd ] || { download "$snapshotter" && cp -r "$modules/$snapshotter/config/crd" crd && chmod -R u+w crd; }
 	if [ ! -x bin/velero-plugin-test ]; then
 		nice go -C "$here/velero" build -ldflags '-s -w' -o "$dir/bin/velero-plugin-test" .
 	fi
@@ -50,6 +52,7 @@ build() {
 download() { (cd / && go mod download "$1"); }
 
 start() {
+	local snapshots=(volumesnapshotclasses.yaml volumesnapshotcontents.yaml volumesnapshots.yaml)
 	ip link set lo up
 	mkdir -p "$run"/{bin,plugins,log,tmp,store/cluster} && cd "$run"
 	ln -s "$dir/bin/velero-$velero" bin/velero
@@ -74,11 +77,13 @@ start() {
 		--endpoint-reconciler-type=none >log/apiserver 2>&1 &
 	await 'kubectl get --raw /readyz'
 	velero install --crds-only >log/install
+	kubectl apply "${snapshots[@]/#/--filename=$dir/crd/snapshot.storage.k8s.io_}" >>log/install
+	kubectl wait --for=condition=Established crd --all >>log/install
 	kubectl apply -f "$here/velero/cluster.yaml" >>log/install
 	running web pods
 	running node-agent velero
 	bound
-	velero server --metrics-address 127.0.0.1:8085 --plugin-dir plugins --item-operation-sync-frequency 2s >log/velero 2>&1 &
+	velero server --metrics-address 127.0.0.1:8085 --plugin-dir plugins --item-operation-sync-frequency 2s --features EnableCSI >log/velero 2>&1 &
 	velero backup-location create default --default --provider aws --bucket cluster --prefix production \
 		--config region=us-east-1,s3ForcePathStyle=true,s3Url=http://127.0.0.1:7070 >>log/install
 	velero snapshot-location create default --provider example.test/nothing >>log/install
@@ -97,8 +102,9 @@ await() {
 running() { kubectl patch pod "$1" -n "$2" --subresource=status --type merge -p '{"status":{"phase":"Running"}}' >>log/install; }
 
 bound() {
-	kubectl patch pv good bad --subresource=status --type merge -p '{"status":{"phase":"Bound"}}' >>log/install
+	kubectl patch pv good bad csi --subresource=status --type merge -p '{"status":{"phase":"Bound"}}' >>log/install
 	kubectl patch pvc good bad -n disks --subresource=status --type merge -p '{"status":{"phase":"Bound"}}' >>log/install
+	kubectl patch pvc csi -n csi --subresource=status --type merge -p '{"status":{"phase":"Bound"}}' >>log/install
 }
 
 # backup NAME OPTION... makes a backup, and waits for its end.
@@ -118,6 +124,25 @@ volumes() {
 	await "velero backup get $1 | grep -qE 'Completed|Failed'"
 }
 
+# csi NAME OPTION... plays the controller of snapshots, and the agent that moves them.
+csi() {
+	local name snapshot content
+	velero backup create "$@" --include-namespaces csi >>log/backups
+	await "kubectl get volumesnapshots -n csi -o name | grep ."
+	name=$(kubectl get volumesnapshots -n csi -o 'jsonpath={.items[0].metadata.name}')
+	snapshot=$(kubectl get volumesnapshot "$name" -n csi -o 'jsonpath={.metadata.uid}')
+	content='{"apiVersion":"snapshot.storage.k8s.io/v1","kind":"VolumeSnapshotContent","metadata":{"name":"content-%s"},"spec":{"driver":"example.test","deletionPolicy":"Delete","volumeSnapshotClassName":"csi","source":{"volumeHandle":"v1"},"volumeSnapshotRef":{"namespace":"csi","name":"%s","uid":"%s"}}}'
+	# shellcheck disable=SC2059
+	printf "$content" "$name" "$name" "$snapshot" | kubectl apply -f - >>log/backups
+	kubectl patch volumesnapshotcontent "content-$name" --subresource=status --type merge -p '{"status":{"snapshotHandle":"h","readyToUse":true,"restoreSize":1024}}' >>log/backups
+	kubectl patch volumesnapshot "$name" -n csi --subresource=status --type merge -p "{\"status\":{\"boundVolumeSnapshotContentName\":\"content-$name\",\"readyToUse\":true,\"restoreSize\":\"1Ki\"}}" >>log/backups
+	if [ "$#" -gt 1 ]; then
+		await "kubectl get datauploads -n velero -o name | grep ."
+		kubectl patch "$(kubectl get datauploads -n velero -o name)" -n velero --type merge -p '{"status":{"phase":"Completed","snapshotID":"s1"}}' >>log/backups
+	fi
+	await "velero backup get $1 | grep -qE 'Completed|Failed'"
+}
+
 make_backups() {
 	local backups=$run/store/cluster/production/backups
 	backup whole --include-namespaces shop,disks --snapshot-volumes=false
@@ -132,6 +157,8 @@ make_backups() {
 	volumes bad-pod-volumes Failed
 	backup moved --include-namespaces moves --selector move=well
 	backup not-moved --include-namespaces moves --selector move=badly
+	csi csi-good
+	csi moved-data --snapshot-move-data
 	backup absent --include-namespaces missing
 	declared hook '{"includedNamespaces":["pods"],"hooks":{"resources":[{"name":"flush","pre":[{"exec":{"command":["true"],"onError":"Fail"}}]}]}}'
 	declared failed '{"includedNamespaces":["shop"],"hooks":{"resources":[{"name":"flush","labelSelector":{"matchExpressions":[{"key":"a","operator":"Odd"}]},"pre":[{"exec":{"command":["true"]}}]}]}}'

@@ -52,6 +52,8 @@ func realBackups(t *testing.T, open place) {
 			{"snapshots", "Completed", "good", 3, ""},
 			{"pod-volumes", "Completed", "good", 2, ""},
 			{"moved", "Completed", "good", 2, ""},
+			{"csi-good", "Completed", "good", 6, ""},
+			{"moved-data", "Completed", "good", 3, ""}, // what moves it stands in the archive, and not in the list
 			{"expired", "Completed", "good", 5, "expired has expired at 2026-11-26T03:"},
 			{"nothing", "Completed", "bad empty", 0, "nothing: it holds no object of the cluster"},
 			{"bad-snapshots", "PartiallyFailed", "bad reported", 5, "PartiallyFailed: name: bad message: Error backing up item error: error taking snapshot of volume"},
@@ -147,10 +149,10 @@ func wholeBucket(t *testing.T, open place) {
 		points                int
 		note                  string
 	}{
-		{"all, but for what has failed", "", "backups/expired", 8, "and 4 more do not count"},
+		{"all, but for what has failed", "", "backups/expired", 10, "and 4 more do not count"},
 		{"the newest has failed", "{hook,absent,selected}", "backups/hook", 2, "absent does not count: it ended in the phase PartiallyFailed"},
 		{"all have failed", "{hook,absent,nothing}", "backups/hook", 1, "nothing does not count: it holds no object of the cluster"},
-		{"of a schedule", "nightly", "backups/nightly-20261126032022", 1, ""},
+		{"of a schedule", "nightly", "backups/nightly-20261126033526", 1, ""},
 		{"of another schedule", "weekly", "", 0, ""},
 		{"by name", "{whole,selected}", "backups/selected", 2, ""},
 	} {
