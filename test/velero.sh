@@ -184,7 +184,7 @@ restore_damaged() {
 		archive=$run/store/cluster/production/backups/$name/$name.tar.gz
 		case $name in
 		cut) truncate -s 700 "$archive" ;;
-		changed) printf '\377' | dd of="$archive" bs=1 seek=900 conv=notrunc status=none ;;
+		changed) printf gone | dd of="$archive" bs=1 seek=900 conv=notrunc status=none ;;
 		empty) : >"$archive" ;;
 		lost) rm "$archive" ;;
 		another) cat "$run/store/cluster/production/backups/snapshots/snapshots.tar.gz" >"$archive" ;;
