@@ -3,6 +3,7 @@ package velero
 import (
 	"bytes"
 	"compress/gzip"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -170,5 +171,27 @@ func FuzzParse(f *testing.F) {
 			t.Error("a backup without a phase")
 		}
 		_ = volumes(text)
+		_ = unpack(text, &results{})
+		_ = unpack(text, &volumeInfo{})
+	})
+}
+
+// Whatever an archive holds, an object is NAME or NAMESPACE/NAME, and an archive
+// that was taken for whole lacks nothing of what it holds.
+func FuzzObjects(f *testing.F) {
+	f.Add("resources/pods/v1/namespaces/web/p.json", packed(""))
+	f.Add("resources/nodes/cluster/n.json", []byte("x"))
+	f.Fuzz(func(t *testing.T, member string, archive []byte) {
+		if name := object(member); strings.Count(name, "/") > 1 || strings.HasPrefix(name, "/") {
+			t.Errorf("%q is the object %q", member, name)
+		}
+		found, err := objects(bytes.NewReader(archive))
+		if err != nil {
+			return
+		}
+		list := map[string][]string{"v1/Pod": slices.Collect(maps.Keys(found))}
+		if err := compare(list, found); err != nil {
+			t.Error(err)
+		}
 	})
 }
