@@ -201,8 +201,14 @@ func (r *Repository) run(ctx context.Context, out io.Writer, entry string, objec
 		}
 		dir = r.place.Keys
 	}
-	with := []string{r.place.Repository, dir, or(r.place.Shell, defaultShell), or(r.place.Program, defaultProgram)}
+	shown, err := r.view()
+	if err != nil {
+		return probes.Output{}, err
+	}
+	defer shown.remove()
+	with := []string{shown.place(r.place.Repository), dir, or(r.place.Shell, defaultShell), or(r.place.Program, defaultProgram)}
 	printed, err := r.host.Pipes.Pipe(ctx, strings.NewReader(password), out, entry, append(with, objects...)...)
+	printed = shown.told(printed)
 	if err != nil {
 		return printed, err
 	}

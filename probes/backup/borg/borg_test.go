@@ -96,6 +96,15 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestTheExceptionIsTold, and not what borg tells of itself behind it.
+func TestTheExceptionIsTold(t *testing.T) {
+	const text = "Local Exception\nTraceback (most recent call last):\n  File \"borg/repository.py\", line 616, in rename_tmp\nOSError: [Errno 99] Something: 'hints.9'\n\nPlatform: Linux host\nPID: 1\nSSH_ORIGINAL_COMMAND: None\n"
+	err := failed(probes.Output{ExitCode: 2, Stderr: []byte(text)})
+	if want := "borg ended with the status 2: OSError: [Errno 99] Something: 'hints.9'"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestParseArchives(t *testing.T) {
 	const list = `{"archives":[{"name":"web-1","start":"2026-01-01T00:00:00.000000"},{"name":"web-2","start":"2026-01-02T00:00:00.500000"},
 {"name":"web-3.checkpoint","start":"2026-01-03T00:00:00.000000"},{"name":"db-1","start":"2026-01-01T00:00:00.000000"}],"encryption":{"mode":"repokey"},"repository":{"id":"ab12"}}`

@@ -75,8 +75,13 @@ func (r *Repository) see(ctx context.Context, sight *job.Sight) error {
 	return err
 }
 
+// list lists the archives. borg may stumble over a file that a backup replaces just
+// then, and is asked once more.
 func (r *Repository) list(ctx context.Context) ([]byte, error) {
 	out, err := r.run(ctx, nil, "borg-list")
+	if probes.ReasonOf(err) == probes.Unavailable {
+		out, err = r.run(ctx, nil, "borg-list")
+	}
 	return out.Stdout, err
 }
 

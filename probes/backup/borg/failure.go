@@ -87,4 +87,9 @@ func find(text string, words []string) (string, bool) {
 	return "", false
 }
 
-func last(text string) string { return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:]) }
+// last returns the last line, or that of the exception when borg tells of itself
+// behind it.
+func last(text string) string {
+	text, _, _ = strings.Cut(text, "\n\nPlatform: ")
+	return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
+}

@@ -4,9 +4,13 @@ package borg_test
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"hygiene_exporter/probes/backup/backuptest"
 	"hygiene_exporter/probes/backup/borg"
@@ -88,6 +92,27 @@ func TestLiveRestores(t *testing.T) {
 		{Name: "a missing segment", Script: "rm $(big)", Depth: job.Restored, Want: "bad incomplete"},
 		{Name: "rights and devices", Script: "mkdir d; cp /bin/true d/suid; chmod 6755 d/suid; ln d/suid d/hard; mknod d/null c 1 3; mkfifo d/pipe; borg create repo::two d", Depth: job.Restored, Want: "good"},
 	})
+}
+
+// TestLiveNothingIsWritten: in a repository whose last transaction is not in the index
+// yet, as it is for a moment at the end of each backup, borg itself writes the index.
+func TestLiveNothingIsWritten(t *testing.T) {
+	t.Parallel()
+	b := bench(t)
+	const list = `find repo -printf '%P %y %s %T@ %C@ %i\n' | sort`
+	before := shell.Run(t, b.Original, "rm repo/index.* repo/hints.* repo/integrity.*; "+list)
+	for _, depth := range []job.Depth{job.Structure, job.Read, job.Restored} {
+		task := job.Task{Depth: depth, Restore: job.Restore{Scratch: t.TempDir()}}
+		if got, _, out := backuptest.Check(t.Context(), b.Kind.Open(b.Host, b.Options(b.Original, job.Options{})), task); got != "good" {
+			t.Errorf("%s: got %q: %v", depth, got, out.Err)
+		}
+		if diff := cmp.Diff(before, shell.Run(t, b.Original, list)); diff != "" {
+			t.Errorf("%s has changed the repository:\n%s", depth, diff)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), fmt.Sprintf("hygiene-scratch-%d-*", os.Getpid()))); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
 }
 
 // TestLiveNeighbours: a backup that runs is left alone, and one that begins

@@ -37,6 +37,8 @@ func TestUnlocked(t *testing.T) {
 		{"a flaw of what is being written", []any{"one", busy}, flaw, "unknown locked"},
 		{"a flaw of what cannot be seen any more", []any{"one", fs.ErrPermission}, flaw, "unknown permission_denied"},
 		{"nothing is checked while somebody writes", []any{busy}, errors.New("checked"), "unknown locked"},
+		{"a failure without a cause, of what was written to", []any{"one", "two"}, probes.Because(probes.Unavailable, errors.New("ended")), "unknown locked"},
+		{"a failure without a cause, of what nobody writes to", []any{"one", "one"}, probes.Because(probes.Unavailable, errors.New("ended")), "unknown unavailable"},
 		{"an obstacle stays what it is", []any{"one"}, probes.Because(probes.Network, errors.New("down")), "unknown network"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -17,8 +17,9 @@ import (
 // state returns what every backup changes, such as the list of what there is, or
 // an error made with Busy while somebody is writing: then nothing is checked. Who
 // looks without a lock sees half of what is written meanwhile, so a flaw that
-// check finds counts only if the state is still the same behind it. Otherwise the
-// outcome is unknown: locked, and nothing is said of the units.
+// check finds counts only if the state is still the same behind it, and so does a
+// failure that nobody can explain. Otherwise the outcome is unknown: locked, and
+// nothing is said of the units.
 func Unlocked(state func() (string, error), check func(*Outcome) error) Outcome {
 	out := Outcome{Units: map[string]error{}}
 	before, err := state()
@@ -27,7 +28,7 @@ func Unlocked(state func() (string, error), check func(*Outcome) error) Outcome 
 		return out
 	}
 	out.Err = check(&out)
-	if !IsFlaw(out.Err) {
+	if out.Err == nil || !IsFlaw(out.Err) && probes.ReasonOf(out.Err) != probes.Unavailable {
 		return out
 	}
 	after, err := state()
