@@ -91,6 +91,12 @@ func Scratch(t testing.TB) string {
 	return dir
 }
 
+// contents lists everything in a directory with what a change of it changes.
+func contents(t *testing.T, dir string) string {
+	t.Helper()
+	return Shell{}.Run(t, dir, "find . -printf '%p %y %s %T@ %C@ %i\\n' | sort")
+}
+
 // Answer puts a judgement into words, such as "good" or "unknown auth".
 func Answer(err error) string {
 	j := job.Judge(err)
@@ -210,7 +216,11 @@ func (b Bench) try(t *testing.T, c Case) {
 	if c.Source != "" {
 		task.Restore.Source = filepath.Join(dir, c.Source)
 	}
+	before := contents(t, dir)
 	got, sight, out := Check(t.Context(), b.Kind.Open(b.Host, b.Options(dir, c.Options)), task)
+	if after := contents(t, dir); after != before {
+		t.Errorf("the check has written:\n%s\nbefore it, there was:\n%s", after, before)
+	}
 	if got != c.Want {
 		t.Fatalf("got %q, want %q: %v %v", got, c.Want, out.Err, out.Notes)
 	}
