@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup/job"
@@ -89,6 +90,22 @@ func Scratch(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// settled waits until nobody writes to a directory any more, such as what a script
+// began and did not wait for, and lists it.
+func settled(t *testing.T, dir string) string {
+	t.Helper()
+	list := contents(t, dir)
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		time.Sleep(50 * time.Millisecond)
+		again := contents(t, dir)
+		if again == list {
+			break
+		}
+		list = again
+	}
+	return list
 }
 
 // contents lists everything in a directory with what a change of it changes.
@@ -216,7 +233,7 @@ func (b Bench) try(t *testing.T, c Case) {
 	if c.Source != "" {
 		task.Restore.Source = filepath.Join(dir, c.Source)
 	}
-	before := contents(t, dir)
+	before := settled(t, dir)
 	got, sight, out := Check(t.Context(), b.Kind.Open(b.Host, b.Options(dir, c.Options)), task)
 	if after := contents(t, dir); after != before {
 		t.Errorf("the check has written:\n%s\nbefore it, there was:\n%s", after, before)
