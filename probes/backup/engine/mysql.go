@@ -20,32 +20,18 @@ import (
 
 // A dialect is one of the two systems that grew out of MySQL.
 type dialect struct {
-	name   string // as its makers write it
-	server string // the program, which the entries are named after
-	dirs   []string
-	// install makes what a server needs to start.
-	install func(m *mysql, ctx context.Context, printed io.Writer) (probes.Output, error)
+	name    string // as its makers write it
+	server  string // the program
+	client  string // the program that talks to it
+	entry   string // what makes the directory of a server
+	install string // with which program; empty: the server itself
 }
 
 func mariaDB() dialect {
-	return dialect{
-		name: "MariaDB", server: "mariadbd",
-		dirs: []string{"/usr/sbin", "/usr/libexec", "/usr/bin", "/usr/local/bin", "/usr/local/mysql/bin"},
-		install: func(m *mysql, ctx context.Context, printed io.Writer) (probes.Output, error) {
-			return m.pipe(ctx, nil, printed, "mariadb-install-db", "/usr/bin/mariadb-install-db", m.data)
-		},
-	}
+	return dialect{"MariaDB", "mariadbd", "/usr/bin/mariadb", "mariadb-install-db", "/usr/bin/mariadb-install-db"}
 }
 
-func mySQL() dialect {
-	return dialect{
-		name: "MySQL", server: "mysqld",
-		dirs: []string{"/usr/sbin", "/usr/libexec", "/usr/bin", "/usr/local/bin", "/usr/local/mysql/bin"},
-		install: func(m *mysql, ctx context.Context, printed io.Writer) (probes.Output, error) {
-			return m.pipe(ctx, nil, printed, "mysqld-initialize", m.binary.path, m.data)
-		},
-	}
-}
+func mySQL() dialect { return dialect{"MySQL", "mysqld", "/usr/bin/mysql", "mysqld-initialize", ""} }
 
 // A mysql is a throw-away server of a dialect.
 type mysql struct {
@@ -63,7 +49,7 @@ type mysql struct {
 func (s *Session) mysql(ctx context.Context, dialects ...dialect) (*mysql, error) {
 	for _, d := range dialects {
 		for _, one := range s.loaded {
-			if m, ok := one.(*mysql); ok && m.dialect.name == d.name {
+			if m, ok := one.(*mysql); ok && m.dialect == d {
 				return m, nil
 			}
 		}
@@ -81,8 +67,8 @@ func (s *Session) mysql(ctx context.Context, dialects ...dialect) (*mysql, error
 // mysqlBinaries returns the servers of a dialect. MariaDB goes by the name of MySQL
 // too, and tells it by its version: "mariadbd  Ver 10.11.19-MariaDB".
 func (s *Session) mysqlBinaries(ctx context.Context, d dialect) ([]binary, error) {
-	list, err := s.binaries(ctx, d.server, d.dirs...)
-	list = slices.DeleteFunc(list, func(b binary) bool { return strings.Contains(b.text, "MariaDB") != (d.name == "MariaDB") })
+	list, err := s.binaries(ctx, d.server, "/usr/sbin", "/usr/libexec", "/usr/bin", "/usr/local/bin", "/usr/local/mysql/bin")
+	list = slices.DeleteFunc(list, func(b binary) bool { return strings.Contains(b.text, "MariaDB") != (d == mariaDB()) })
 	for i, b := range list {
 		if _, after, ok := strings.Cut(b.text, "Ver "); ok {
 			list[i].version, list[i].printed = parseVersion(after)
@@ -93,17 +79,14 @@ func (s *Session) mysqlBinaries(ctx context.Context, d dialect) ([]binary, error
 
 func (s *Session) newMySQL(ctx context.Context, d dialect, b binary) (*mysql, error) {
 	m := &mysql{
-		Session: s, dialect: d, binary: b, client: "/usr/bin/mariadb",
+		Session: s, dialect: d, binary: b, client: d.client,
 		data: filepath.Join(s.dir, d.server), socket: filepath.Join(s.dir, d.server+".sock"),
 	}
-	if d.name == "MySQL" {
-		m.client = "/usr/bin/mysql"
-		if beside := b.beside("mysql"); s.there(beside) {
-			m.client = beside
-		}
+	if beside := b.beside(filepath.Base(d.client)); s.there(beside) {
+		m.client = beside
 	}
 	printed := &beginning{}
-	out, err := d.install(m, ctx, printed)
+	out, err := s.pipe(ctx, nil, printed, d.entry, cmp.Or(d.install, b.path), m.data)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +94,7 @@ func (s *Session) newMySQL(ctx context.Context, d dialect, b binary) (*mysql, er
 		out.Stderr = append(out.Stderr, printed.kept.Bytes()...)
 		return nil, unavailable("what makes a server of "+d.name, out)
 	}
-	return m, m.start(ctx, d.server)
+	return m, m.start(ctx, "mysqld")
 }
 
 func (s *Session) there(program string) bool {
@@ -237,7 +220,7 @@ func (s *Session) loadMySQLDump(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	foreign := m.dialect.name != dialects[0].name
+	foreign := m.dialect != dialects[0]
 	if !foreign && slices.Compare(release(what.version), release(m.binary.version)) > 0 {
 		return probes.Because(probes.Unsupported, fmt.Errorf("the dump is of %s %s, and the server here is %s", m.dialect.name, what.printed, m.binary.printed))
 	}
@@ -281,7 +264,7 @@ func (m *mysql) reopen(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	return m.start(ctx, m.dialect.server+"-open")
+	return m.start(ctx, "mysqld-open")
 }
 
 // A mysqlError is an error that the client prints.
