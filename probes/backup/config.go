@@ -244,7 +244,11 @@ func (j Job) validate() error {
 		at("restore.load", "the kind %s restores no files among which there could be dumps", kind.Name)
 	}
 	if len(j.Restore.Assert.Queries) > 0 && !slices.Contains(kind.Depths, job.Loaded) {
-		at("restore.assert.queries", "nothing is loaded that could be asked%s", map[bool]string{true: ": set restore.load"}[kind.Trees])
+		how := ""
+		if kind.Trees {
+			how = ": set restore.load"
+		}
+		at("restore.assert.queries", "nothing is loaded that could be asked%s", how)
 	}
 	if j.Verify.Asserted > 0 && j.Restore.Assert.None() {
 		at("verify.asserted", "there is nothing under restore.assert")

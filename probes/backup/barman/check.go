@@ -76,9 +76,7 @@ func (s *server) base(ctx context.Context, b backup, task job.Task, out *job.Out
 	task.Bytes = 0
 	task.Point.Size = job.Of(b.size)
 	found := s.files.Check(ctx, task)
-	for _, note := range found.Notes {
-		out.Note("%s", note)
-	}
+	out.Noted(found.Notes...)
 	out.Judged(found.Tools...)
 	if !job.IsFlaw(found.Err) && errors.Is(found.Err, fs.ErrNotExist) {
 		found.Err = job.Busy("the backup %s was removed while it was read", b.id)
@@ -121,9 +119,7 @@ func (s *server) structure(ctx context.Context, v *view, task job.Task, out *job
 	if err != nil {
 		return err
 	}
-	for _, note := range notes {
-		out.Note("%s", note)
-	}
+	out.Noted(notes...)
 	err = l.Demand(b.beginWAL, b.endWAL, out)
 	if err != nil && b.status == "WAITING_FOR_WALS" && time.Since(b.end) < cluster.Settle {
 		return job.Busy("the backup %s has ended, and its log is still on its way", b.id)

@@ -18,9 +18,9 @@ import (
 // write_index in borg/repository.py). What borg writes into a view is nobody's.
 type view struct{ dir, of string }
 
-// shown are the files that borg reads. Others, such as locks and the log of
+// linked are the files that borg reads. Others, such as locks and the log of
 // transactions, it would only write.
-var shown = regexp.MustCompile(`\A(?:README|config|data|(?:index|hints|integrity)\.[0-9]+)\z`)
+var linked = regexp.MustCompile(`\A(?:README|config|data|(?:index|hints|integrity)\.[0-9]+)\z`)
 
 // view makes a view. A repository behind SSH, or of a host whose file system is not
 // the agent's own, has none: that borg sees other paths.
@@ -40,7 +40,7 @@ func (r *Repository) view() (view, error) {
 	// A wrapper may let borg run as another user, who must be able to enter.
 	err = os.Chmod(dir, 0o755)
 	for _, entry := range entries {
-		if err == nil && shown.MatchString(entry.Name()) {
+		if err == nil && linked.MatchString(entry.Name()) {
 			err = os.Symlink(filepath.Join(r.local, entry.Name()), filepath.Join(dir, entry.Name()))
 		}
 	}

@@ -97,9 +97,7 @@ func Load(ctx context.Context, host probes.Host, task job.Task, data string, out
 	if err == nil {
 		err = session.Assert(ctx)
 	}
-	for _, note := range session.Notes {
-		out.Note("%s", note)
-	}
+	out.Noted(session.Notes...)
 	out.Judged(session.Tools...)
 	if err := session.Close(); err != nil {
 		out.Note("what the engine wrote could not be removed: %v", err)

@@ -5,7 +5,6 @@ package dumps
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -58,9 +57,7 @@ func (w *within) Check(ctx context.Context, task job.Task) job.Outcome {
 	loaded := w.load(ctx, task)
 	out.Err = loaded.Err
 	out.Judged(loaded.Tools...)
-	for _, note := range loaded.Notes {
-		out.Note("%s", note)
-	}
+	out.Noted(loaded.Notes...)
 	// What the copy says that it reached it did without the queries.
 	out.Reached = slices.DeleteFunc(out.Reached, func(d job.Depth) bool { return d == job.Asserted })
 	if out.Err == nil {
@@ -112,19 +109,17 @@ func find(top string, patterns []string) ([]string, error) {
 				hit, matched[i] = true, true
 			}
 		}
-		switch {
-		case !hit:
+		if !hit {
 			return nil
-		case entry.IsDir():
-			if err := linkless(name, rel); err != nil {
-				return err
-			}
 		}
 		found = append(found, name)
-		if entry.IsDir() {
-			return fs.SkipDir
+		if !entry.IsDir() {
+			return nil
 		}
-		return nil
+		if err := linkless(name, rel); err != nil {
+			return err
+		}
+		return fs.SkipDir
 	})
 	if err != nil {
 		return nil, err
@@ -148,10 +143,8 @@ func holdsDump(dir string) bool {
 func linkless(dir, shown string) error {
 	return filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Type()&fs.ModeSymlink != 0 {
-			err = probes.Because(probes.Unsupported, fmt.Errorf("%.80s holds the link %.80s, and may not be loaded: %w", shown, entry.Name(), errLink))
+			err = probes.Because(probes.Unsupported, fmt.Errorf("%.80s holds the link %.80s, and may not be loaded: links are not followed out of what was restored", shown, entry.Name()))
 		}
 		return err
 	})
 }
-
-var errLink = errors.New("links are not followed out of what was restored")

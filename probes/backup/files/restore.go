@@ -70,9 +70,7 @@ func (l *location) restore(ctx context.Context, task job.Task) job.Outcome {
 	if task.Restore.Source != "" {
 		out.Note("%d files were compared with the source", w.Compared)
 	}
-	for _, note := range session.Notes {
-		out.Note("%s", note)
-	}
+	out.Noted(session.Notes...)
 	out.Judged(session.Tools...)
 	switch {
 	case w.Enough():

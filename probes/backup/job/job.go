@@ -320,9 +320,14 @@ type Outcome struct {
 }
 
 // Note adds a note once.
-func (o *Outcome) Note(format string, args ...any) {
-	if note := fmt.Sprintf(format, args...); !slices.Contains(o.Notes, note) {
-		o.Notes = append(o.Notes, note)
+func (o *Outcome) Note(format string, args ...any) { o.Noted(fmt.Sprintf(format, args...)) }
+
+// Noted adds notes that others have made, each once.
+func (o *Outcome) Noted(notes ...string) {
+	for _, note := range notes {
+		if !slices.Contains(o.Notes, note) {
+			o.Notes = append(o.Notes, note)
+		}
 	}
 }
 

@@ -262,9 +262,7 @@ func (r *repository) Check(ctx context.Context, task job.Task) job.Outcome {
 		}
 		switch task.Depth {
 		case job.Structure:
-			for _, note := range upkeep.notes() {
-				out.Note("%s", note)
-			}
+			out.Noted(upkeep.notes()...)
 			return r.structure(ctx, c, found, out)
 		case job.Restored, job.Asserted:
 			export := restore.Export{

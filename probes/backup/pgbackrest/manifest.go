@@ -153,9 +153,7 @@ func (r *repository) structure(ctx context.Context, v *view, task job.Task, out 
 		size += f.Size
 		return m.compare(f, there)
 	})
-	for _, note := range append(notes, r.unfinished(ctx, v)...) {
-		out.Note("%s", note)
-	}
+	out.Noted(append(notes, r.unfinished(ctx, v)...)...)
 	if err != nil {
 		return err
 	}

@@ -68,9 +68,7 @@ func (r *repository) readShare(ctx context.Context, v *view, id string, out *job
 		index[place].files = append(index[place].files, f)
 		return nil
 	})
-	for _, note := range notes {
-		out.Note("%s", note)
-	}
+	out.Noted(notes...)
 	if err != nil {
 		return 0, err
 	}

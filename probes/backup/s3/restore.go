@@ -97,9 +97,7 @@ func (l *location) spooled(ctx context.Context, o bucket.Object, out *job.Outcom
 	}
 	judged := l.local().Check(ctx, job.Task{Depth: job.Read, Units: files.Units([]string{name})})
 	out.Judged(judged.Tools...)
-	for _, note := range judged.Notes {
-		out.Note("%s", note)
-	}
+	out.Noted(judged.Notes...)
 	return cmp.Or(judged.Err, err) // the content says better what is wrong
 }
 
@@ -165,9 +163,7 @@ func (l *location) unpack(ctx context.Context, task job.Task, objects []bucket.O
 	task.Point.Size = job.Count{} // that of the objects, and not of what is in them
 	restored := l.local().Check(ctx, task)
 	out.Judged(restored.Tools...)
-	for _, note := range restored.Notes {
-		out.Note("%s", note)
-	}
+	out.Noted(restored.Notes...)
 	out.Reached, out.Duration, out.RestoredBytes = restored.Reached, downloading+restored.Duration, restored.RestoredBytes
 	return restored.Err
 }

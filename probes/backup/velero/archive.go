@@ -29,9 +29,9 @@ func (b *backups) holds(ctx context.Context, task job.Task, out job.Outcome) err
 	}
 	stamp := task.Units[i].Stamp
 	b.mu.Lock()
-	known := stamp != "" && b.matched[task.Point.ID] == stamp
+	matched := b.known[task.Point.ID].matched
 	b.mu.Unlock()
-	if known {
+	if stamp != "" && matched == stamp {
 		return nil
 	}
 	list := map[string][]string{}
@@ -52,7 +52,10 @@ func (b *backups) holds(ctx context.Context, task job.Task, out job.Outcome) err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.matched[task.Point.ID] = stamp
+	if have, there := b.known[task.Point.ID]; there {
+		have.matched = stamp
+		b.known[task.Point.ID] = have
+	}
 	return nil
 }
 

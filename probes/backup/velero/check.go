@@ -39,9 +39,7 @@ func (b *backups) Check(ctx context.Context, task job.Task) job.Outcome {
 	out.Size, out.Files = job.Count{}, job.Count{} // Look counts objects of the cluster, not files
 	out.Judged(job.Tool{Name: metadata})
 	out.Notes = slices.DeleteFunc(out.Notes, func(note string) bool { return strings.HasPrefix(note, metadata+": ") }) // its form is known here
-	for _, note := range said.Notes {
-		out.Note("%s", note)
-	}
+	out.Noted(said.Notes...)
 	return out
 }
 
@@ -112,19 +110,13 @@ func (b *backups) skipped(ctx context.Context, p job.Point, out *job.Outcome) {
 	if _, err := b.packed(ctx, p, "-volumeinfo.json.gz", &volumes); err != nil {
 		return // reading it tells
 	}
-	const few = 3
-	count := 0
+	var notes []string
 	for _, v := range volumes {
-		if !v.Skipped {
-			continue
-		}
-		if count++; count <= few {
-			out.Note("the volume %.80s of %.160s is not in it: %.200s", v.Volume, v.Namespace+"/"+v.Claim, strings.TrimRight(v.Reason, "; "))
+		if v.Skipped {
+			notes = append(notes, fmt.Sprintf("the volume %.80s of %.160s is not in it: %.200s", v.Volume, v.Namespace+"/"+v.Claim, strings.TrimRight(v.Reason, "; ")))
 		}
 	}
-	if count > few {
-		out.Note("and %d more volumes are not in it", count-few)
-	}
+	out.Noted(few(notes, "volumes are not in it")...)
 }
 
 // packed reads a packed document of a backup, if it is there.

@@ -3,24 +3,22 @@ package velero
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 
-	"hygiene_exporter/probes"
 	"hygiene_exporter/probes/backup/job"
 )
 
 // known is the document of a backup, with what it was read of.
 type known struct {
-	stamp  string
-	backup backup
-	err    error
+	stamp   string
+	backup  backup
+	err     error
+	matched string // the stamp of the archive, if it holds what its list says
 }
 
 // maxBackups bounds of how many the documents are read.
@@ -68,23 +66,25 @@ func (b *backups) Look(ctx context.Context) (job.Sight, error) {
 // dropFailed leaves out what has failed, unless it is the newest: then that is the
 // verdict, and what came before is what can be restored.
 func dropFailed(sight *job.Sight, seen map[string]known) {
-	const few = 3
-	count := 0
 	var good []job.Point
+	var failed []string
 	for i, p := range sight.Points {
-		err := seen[p.ID].backup.failed()
-		if err == nil || i == 0 {
-			good = append(good, p)
+		if err := seen[p.ID].backup.failed(); err != nil && i > 0 {
+			failed = append(failed, fmt.Sprintf("%s does not count: %v", path.Base(p.ID), err))
 			continue
 		}
-		if count++; count <= few {
-			sight.Notes = append(sight.Notes, fmt.Sprintf("%s does not count: %v", path.Base(p.ID), err))
-		}
+		good = append(good, p)
 	}
-	if count > few {
-		sight.Notes = append(sight.Notes, fmt.Sprintf("and %d more do not count", count-few))
+	sight.Points, sight.Notes = good, append(sight.Notes, few(failed, "do not count")...)
+}
+
+// few returns the first of many notes, and how many more there are.
+func few(notes []string, more string) []string {
+	const most = 3
+	if len(notes) <= most {
+		return notes
 	}
-	sight.Points = good
+	return append(notes[:most:most], fmt.Sprintf("and %d more %s", len(notes)-most, more))
 }
 
 // newest names the newest backup.
@@ -108,7 +108,7 @@ func (b *backups) describe(ctx context.Context, p job.Point, stamp string) (know
 	}
 	text, err := b.storage.document(ctx, p.ID, metadata)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), probes.ReasonOf(err) == probes.NotFound:
+	case missing(err):
 		return known{}, nil
 	case err != nil:
 		return known{}, err

@@ -95,7 +95,7 @@ func (r remote) stream(ctx context.Context, id, name string) (io.ReadCloser, err
 }
 
 func open(host probes.Host, o job.Options) job.Copy {
-	b := &backups{options: o, known: map[string]known{}, matched: map[string]string{}}
+	b := &backups{options: o, known: map[string]known{}}
 	if o.Dataset != "" {
 		pattern := path.Join(o.Dataset, "backups", "*", "*")
 		b.storage = local{files.Kind().Open(host, job.Options{Paths: []string{pattern}, Set: "directory", Settle: o.Settle}), host}
@@ -112,7 +112,6 @@ type backups struct {
 	storage storage
 	options job.Options
 
-	mu      sync.Mutex
-	known   map[string]known  // by directory
-	matched map[string]string // the stamps of archives that hold what their list says
+	mu    sync.Mutex
+	known map[string]known // by directory
 }

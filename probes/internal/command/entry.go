@@ -117,8 +117,8 @@ func fill(text string, objects []string) string {
 // maxSecret bounds a secret, as the kernel bounds a variable.
 const maxSecret = 64 << 10
 
-// environment returns the variables that hold the secrets and the like. The objects are those
-// that argv has accepted.
+// environment returns the variables that hold the secrets and the like. The objects
+// are those that argv has accepted.
 func (e *entry) environment(objects []string, read func(path string, limit int64) ([]byte, error)) ([]string, error) {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(e.command.Secrets)) {
